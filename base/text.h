@@ -1,0 +1,40 @@
+// Small text helpers. Numbers are parsed with std::from_chars only: no locale, no exceptions.
+#pragma once
+
+#include <charconv>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace idlewatt {
+
+// Without blanks, tabs, newlines and NULs at both ends.
+std::string_view Trim(std::string_view text);
+
+// The whole of `text` as a number; nothing for anything else, blanks included.
+template <typename T>
+std::optional<T> ParseNumber(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// Takes the next field that ends at `separator` off the front of `rest`; runs of the separator
+// count as one. Empty when nothing is left.
+std::string_view NextField(std::string_view& rest, char separator = ' ');
+
+// All parts between separators; an empty text gives no part.
+std::vector<std::string_view> Split(std::string_view text, char separator);
+
+// `text` as valid UTF-8: each byte that is not becomes U+FFFD.
+std::string ToValidUtf8(std::string_view text);
+
+// The candidate with the fewest edits to `word`; empty when none is within half of its length.
+std::string Nearest(std::string_view word, const std::vector<std::string>& candidates);
+
+// Does `text` match `pattern`, where * stands for any run of characters?
+bool GlobMatch(std::string_view pattern, std::string_view text);
+
+}  // namespace idlewatt

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "collector/series.h"
+
+namespace idlewatt {
+
+struct SamplerInfo;
+
+struct Sample {
+  SeriesId series = 0;
+  double value = 0;
+};
+
+// One process as the last scan saw it. In the API and on the page only: a pid is never a label.
+struct ProcessRow {
+  int32_t pid = 0;
+  int32_t parent = 0;
+  uint64_t start_ticks = 0;  // field 22 of stat; (pid, start_ticks) is the identity
+  std::string name;          // comm, valid UTF-8
+  std::string service;       // never empty
+  char state = '?';
+  double cpu_seconds = 0;           // user and system, own threads only
+  std::optional<double> cpu_ratio;  // 1 is one CPU; nothing at the first reading
+  int64_t memory_bytes = 0;         // RSS
+  int32_t threads = 0;
+};
+
+// One thing that can be read, or why it can't: a row of `idlewatt sensors`.
+struct SourceStatus {
+  std::string source;          // "rapl", "thermal_zone:acpitz0"
+  std::string gives;           // "energy of package-0, dram"
+  std::optional<Error> error;  // nothing when it was read
+  std::string remedy;          // what would allow it; empty when nothing would
+};
+
+// What one sampler read in one call.
+struct Readings {
+  explicit Readings(SeriesRegistry& series_registry) : registry(&series_registry) {}
+
+  // Appends a value. One that is not finite is left out: no value instead of a false one.
+  void Add(const Metric& metric, std::initializer_list<std::string_view> labels, double value);
+  void AddSource(std::string source, std::string gives);
+  void AddRefused(std::string source, std::string gives, Error error, std::string remedy = {});
+  void Clear();
+
+  SeriesRegistry* registry;
+  std::vector<Sample> samples;
+  std::vector<SourceStatus> sources;
+  std::vector<ProcessRow> processes;
+};
+
+// How one sampler fared in one tick, and which samples of the frame are its own.
+struct SamplerRun {
+  enum class Outcome {
+    kNotDue,   // its period has not passed, or it backs off; its last values still hold
+    kOk,       // read; a series it did not give is gone
+    kFailed,   // not read; last values hold for a while
+    kPending,  // still reading on its lane; last values hold for a while
+  };
+  const SamplerInfo* info = nullptr;
+  Outcome outcome = Outcome::kNotDue;
+  std::chrono::nanoseconds duration{0};
+  std::chrono::nanoseconds period{0};
+  size_t first = 0;  // samples [first, first + count) of the frame
+  size_t count = 0;
+  std::optional<Error> error;  // set when kFailed
+};
+
+// One tick: everything that was read, stamped before the first and after the last read.
+struct Frame {
+  TimePoint begin;
+  BootTime end;
+  std::vector<Sample> samples;
+  std::vector<SamplerRun> runs;
+  std::vector<SourceStatus> sources;  // of all samplers, their last known state
+  std::vector<ProcessRow> processes;
+};
+
+// Takes the frames, on the sampler thread.
+class FrameSink {
+ public:
+  virtual ~FrameSink() = default;
+  virtual void OnFrame(Frame frame) = 0;
+};
+
+}  // namespace idlewatt

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "collector/frame.h"
+
+namespace idlewatt {
+
+// The last value of a series and the one before it, so that every reader can make a rate.
+struct SnapshotValue {
+  std::shared_ptr<const Series> series;
+  double value = 0;
+  TimePoint time;
+  struct Previous {
+    double value = 0;
+    BootTime boot;
+  };
+  std::optional<Previous> previous;
+
+  // Growth per second since the value before. Nothing at the first value and when it fell.
+  std::optional<double> Rate() const;
+  // Growth since the value before; nothing in the same cases.
+  std::optional<double> Increase() const;
+};
+
+// The state of the machine after one tick. Immutable once published.
+struct Snapshot {
+  TimePoint time;                     // of the frame; all zero before the first tick
+  std::vector<SnapshotValue> values;  // sorted by metric name, then by label values
+  std::vector<SamplerRun> runs;
+  std::vector<SourceStatus> sources;
+  std::vector<ProcessRow> processes;  // in the order of the scan
+
+  // All series of a metric, in the order of their labels.
+  std::span<const SnapshotValue> Family(const Metric& metric) const;
+  // The series with exactly these label values; null when there is none.
+  const SnapshotValue* Find(const Metric& metric,
+                            std::initializer_list<std::string_view> labels) const;
+};
+
+// Keeps the last values over the frames. A series that its sampler no longer gives leaves at once;
+// one whose sampler failed keeps its value for three periods. After an hour of absence it ends.
+// Threads: one.
+class SnapshotBuilder {
+ public:
+  // `registry` must outlive this object.
+  explicit SnapshotBuilder(SeriesRegistry& registry) : registry_(registry) {}
+
+  // Takes in `frame`. May be called twice for one tick, the second time with derived samples that
+  // carry the same time and their own runs.
+  void Apply(const Frame& frame);
+  // The state after the last Apply. Valid until the next one.
+  const Snapshot& Current();
+
+ private:
+  struct Entry {
+    SnapshotValue value;
+    const SamplerInfo* owner = nullptr;
+    bool live = false;
+  };
+
+  void Take(const Sample& sample, const SamplerInfo* owner, const TimePoint& now);
+  void DropAbsent(const SamplerRun& run, const TimePoint& now);
+  void EndLongAbsent(const TimePoint& now);
+
+  SeriesRegistry& registry_;
+  std::unordered_map<SeriesId, Entry> entries_;
+  std::vector<SeriesId> order_;  // sorted as Snapshot::values; rebuilt when entries come or go
+  bool order_stale_ = false;
+  Snapshot current_;
+};
+
+// Where the sampler thread leaves the snapshot and readers take it. Threads: any.
+class SnapshotSlot {
+ public:
+  void Publish(std::shared_ptr<const Snapshot> snapshot) {
+    const MutexLock lock(mutex_);
+    snapshot_ = std::move(snapshot);
+  }
+  // Never null; empty before the first tick.
+  std::shared_ptr<const Snapshot> Get() const {
+    const MutexLock lock(mutex_);
+    return snapshot_;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  std::shared_ptr<const Snapshot> snapshot_ GUARDED_BY(mutex_) = std::make_shared<Snapshot>();
+};
+
+}  // namespace idlewatt
