@@ -73,7 +73,7 @@ struct SamplerRun {
   std::chrono::nanoseconds period{0};
   size_t first = 0;  // samples [first, first + count) of the frame
   size_t count = 0;
-  std::optional<Error> error;  // set when kFailed
+  std::optional<Error> error{};  // set when kFailed
 };
 
 // One tick: everything that was read, stamped before the first and after the last read.

@@ -8,6 +8,13 @@ namespace idlewatt::metrics {
 
 using enum MetricKind;
 
+inline constexpr Metric kSourceAvailable{
+    "idlewatt_source_available",
+    kGauge,
+    "",
+    {{"source", "reason"}},
+    "1 if a source can be read here; else 0, with the kind of reason"};
+
 inline constexpr Metric kHostCpuSeconds{"idlewatt_host_cpu_seconds_total",
                                         kCounter,
                                         "seconds",

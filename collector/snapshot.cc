@@ -26,19 +26,10 @@ std::optional<double> SnapshotValue::Rate() const {
   return *increase / ToSeconds(time.boot - previous->boot);
 }
 
-std::span<const SnapshotValue> Snapshot::Family(const Metric& metric) const {
-  const auto [first, last] =
-      std::equal_range(values.begin(), values.end(), metric.name, [](const auto& a, const auto& b) {
-        auto name = [](const auto& x) -> std::string_view {
-          if constexpr (std::is_same_v<std::decay_t<decltype(x)>, SnapshotValue>) {
-            return x.series->metric->name;
-          } else {
-            return x;
-          }
-        };
-        return name(a) < name(b);
-      });
-  return {first, last};
+std::span<const SnapshotValue> Snapshot::Family(std::string_view metric) const {
+  const auto name = [](const SnapshotValue& value) { return value.series->metric->name; };
+  const auto range = std::ranges::equal_range(values, metric, std::ranges::less(), name);
+  return {range.begin(), range.end()};
 }
 
 const SnapshotValue* Snapshot::Find(const Metric& metric,
@@ -96,8 +87,9 @@ void SnapshotBuilder::EndLongAbsent(const TimePoint& now) {
   });
 }
 
-void SnapshotBuilder::Apply(const Frame& frame) {
-  for (const SamplerRun& run : frame.runs) {
+void SnapshotBuilder::Apply(const Frame& frame, size_t first_run) {
+  for (size_t r = first_run; r < frame.runs.size(); ++r) {
+    const SamplerRun& run = frame.runs[r];
     for (size_t i = run.first; i < run.first + run.count; ++i) {
       Take(frame.samples[i], run.info, frame.begin);
     }

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/mutex.h"
 #include "collector/frame.h"
 
 namespace idlewatt {
@@ -38,7 +37,8 @@ struct Snapshot {
   std::vector<ProcessRow> processes;  // in the order of the scan
 
   // All series of a metric, in the order of their labels.
-  std::span<const SnapshotValue> Family(const Metric& metric) const;
+  std::span<const SnapshotValue> Family(std::string_view metric) const;
+  std::span<const SnapshotValue> Family(const Metric& metric) const { return Family(metric.name); }
   // The series with exactly these label values; null when there is none.
   const SnapshotValue* Find(const Metric& metric,
                             std::initializer_list<std::string_view> labels) const;
@@ -52,9 +52,9 @@ class SnapshotBuilder {
   // `registry` must outlive this object.
   explicit SnapshotBuilder(SeriesRegistry& registry) : registry_(registry) {}
 
-  // Takes in `frame`. May be called twice for one tick, the second time with derived samples that
-  // carry the same time and their own runs.
-  void Apply(const Frame& frame);
+  // Takes in the runs of `frame` from `first_run` on. Called twice for one tick: with what was
+  // read, and again with the runs of derived samples appended.
+  void Apply(const Frame& frame, size_t first_run = 0);
   // The state after the last Apply. Valid until the next one.
   const Snapshot& Current();
 
@@ -74,24 +74,6 @@ class SnapshotBuilder {
   std::vector<SeriesId> order_;  // sorted as Snapshot::values; rebuilt when entries come or go
   bool order_stale_ = false;
   Snapshot current_;
-};
-
-// Where the sampler thread leaves the snapshot and readers take it. Threads: any.
-class SnapshotSlot {
- public:
-  void Publish(std::shared_ptr<const Snapshot> snapshot) {
-    const MutexLock lock(mutex_);
-    snapshot_ = std::move(snapshot);
-  }
-  // Never null; empty before the first tick.
-  std::shared_ptr<const Snapshot> Get() const {
-    const MutexLock lock(mutex_);
-    return snapshot_;
-  }
-
- private:
-  mutable Mutex mutex_;
-  std::shared_ptr<const Snapshot> snapshot_ GUARDED_BY(mutex_) = std::make_shared<Snapshot>();
 };
 
 }  // namespace idlewatt

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <string>
+
+#include "collector/frame.h"
+#include "collector/snapshot.h"
+
+namespace idlewatt {
+
+// [idle] of the configuration, and the `idle` of single services.
+struct IdleOptions {
+  std::chrono::milliseconds after{60000};
+  double cpu_ratio = 0.05;  // of one CPU
+  double network_bytes_per_second = 64;
+  std::map<std::string, std::chrono::milliseconds> after_by_service;
+};
+
+// Is anybody using a service? By the bytes and connections on its ports where they are known; CPU
+// counts as use only where they are not: a service nobody talks to that burns CPU is idle and
+// wasteful, which is the finding.
+// Threads: one.
+class IdleTracker {
+ public:
+  explicit IdleTracker(IdleOptions options) : options_(std::move(options)) {}
+
+  // Takes the tick in `snapshot` and appends the idle metrics of every service that has processes.
+  void Update(const Snapshot& snapshot, Readings& out);
+  // By service; only those with processes.
+  const std::map<std::string, bool>& idle() const { return idle_; }
+  // Since its last activity; 0 for a service that is not known.
+  double IdleSeconds(const std::string& service, TimePoint now) const;
+
+ private:
+  bool IsUsed(const Snapshot& snapshot, const std::string& service) const;
+  std::chrono::milliseconds AfterFor(const std::string& service) const;
+
+  const IdleOptions options_;
+  std::map<std::string, TimePoint> last_activity_;
+  std::map<std::string, bool> idle_;
+};
+
+// CPU of a service over the last interval, 1 is one CPU; nothing at its first reading.
+std::optional<double> ServiceCpuRatio(const Snapshot& snapshot, std::string_view service);
+
+}  // namespace idlewatt

@@ -1,0 +1,104 @@
+#include "collector/hwmon_sampler.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "base/text.h"
+#include "collector/metrics.h"
+
+namespace idlewatt {
+namespace {
+
+using enum MetricKind;
+
+constexpr LabelNames kSensorLabels{{"chip", "sensor", "label"}};
+constexpr Metric kTemperature{"idlewatt_temperature_celsius", kGauge, "celsius", kSensorLabels,
+                              "Temperature of a sensor of a hardware monitoring chip"};
+constexpr Metric kTemperatureLimit{"idlewatt_temperature_limit_celsius",
+                                   kGauge,
+                                   "celsius",
+                                   {{"chip", "sensor", "label", "limit"}},
+                                   "Limits that a chip sets for a temperature"};
+constexpr Metric kFan{"idlewatt_fan_rpm", kGauge, "", kSensorLabels, "Turns of a fan per minute"};
+constexpr Metric kVoltage{"idlewatt_voltage_volts", kGauge, "volts", kSensorLabels,
+                          "Voltage of a sensor of a hardware monitoring chip"};
+constexpr Metric kCurrent{"idlewatt_current_amperes", kGauge, "amperes", kSensorLabels,
+                          "Current of a sensor of a hardware monitoring chip"};
+constexpr std::array<const Metric*, 7> kMetrics{
+    &kTemperature,         &kTemperatureLimit,     &kFan, &kVoltage, &kCurrent,
+    &metrics::kPowerWatts, &metrics::kEnergyJoules};
+
+// The ACPI power meter measures the whole machine; any other channel is named after its chip.
+std::string DomainOf(const SensorReading& reading) {
+  if (reading.chip.starts_with("power_meter-acpi")) return "system";
+  return reading.chip + ":" + reading.label;
+}
+
+}  // namespace
+
+const SamplerInfo& HwmonSampler::Info() {
+  static constexpr SamplerInfo kInfo{
+      "hwmon", "Sensors of the hardware monitoring chips, through libsensors", true, kMetrics};
+  return kInfo;
+}
+
+Result<void> HwmonSampler::Read(TimePoint /*now*/, Readings& out) {
+  ASSIGN_OR_RETURN(const std::vector<SensorReading> readings, sensors_->Read());
+  std::set<std::string> chips;
+  for (const SensorReading& reading : readings) {
+    if (IsExcluded(reading.chip)) continue;
+    chips.insert(reading.chip);
+    if (reading.value) {
+      Publish(reading, out);
+    } else {
+      out.AddRefused("hwmon:" + reading.chip + "/" + reading.sensor, reading.label,
+                     reading.value.error());
+    }
+  }
+  for (const std::string& chip : chips) {
+    const auto count = std::count_if(readings.begin(), readings.end(),
+                                     [&](const SensorReading& r) { return r.chip == chip; });
+    out.AddSource("hwmon:" + chip, std::to_string(count) + " sensors");
+  }
+  return {};
+}
+
+bool HwmonSampler::IsExcluded(const std::string& chip) const {
+  return std::any_of(options_.exclude_chips.begin(), options_.exclude_chips.end(),
+                     [&](const std::string& pattern) { return GlobMatch(pattern, chip); });
+}
+
+void HwmonSampler::Publish(const SensorReading& reading, Readings& out) const {
+  const auto add = [&](const Metric& metric) {
+    out.Add(metric, {reading.chip, reading.sensor, reading.label}, *reading.value);
+  };
+  switch (reading.kind) {
+    case SensorKind::kTemperature:
+      add(kTemperature);
+      for (const auto& [limit, value] : reading.limits) {
+        out.Add(kTemperatureLimit, {reading.chip, reading.sensor, reading.label, limit}, value);
+      }
+      break;
+    case SensorKind::kFan:
+      add(kFan);
+      break;
+    case SensorKind::kVoltage:
+      add(kVoltage);
+      break;
+    case SensorKind::kCurrent:
+      add(kCurrent);
+      break;
+    case SensorKind::kPower:
+      if (options_.power)
+        out.Add(metrics::kPowerWatts, {"hwmon", DomainOf(reading)}, *reading.value);
+      break;
+    case SensorKind::kEnergy:
+      if (options_.power) {
+        out.Add(metrics::kEnergyJoules, {"hwmon", DomainOf(reading)}, *reading.value);
+      }
+      break;
+  }
+}
+
+}  // namespace idlewatt

@@ -1,0 +1,163 @@
+#include <sensors/error.h>
+#include <sensors/sensors.h>
+
+#include <array>
+#include <cstdlib>
+#include <fstream>
+#include <set>
+
+#include "base/text.h"
+#include "collector/sensors_api.h"
+
+namespace idlewatt {
+namespace {
+
+// New chips appear when a module is loaded or a device plugged in; libsensors looks only when it
+// is started.
+constexpr int kReadsBetweenRescans = 60;
+
+struct FeatureKind {
+  sensors_feature_type feature;
+  SensorKind kind;
+  // The first of these that a channel has is its value.
+  std::array<int, 2> values;
+};
+constexpr std::array<FeatureKind, 6> kFeatureKinds{{
+    {SENSORS_FEATURE_TEMP, SensorKind::kTemperature, {SENSORS_SUBFEATURE_TEMP_INPUT, -1}},
+    {SENSORS_FEATURE_FAN, SensorKind::kFan, {SENSORS_SUBFEATURE_FAN_INPUT, -1}},
+    {SENSORS_FEATURE_IN, SensorKind::kVoltage, {SENSORS_SUBFEATURE_IN_INPUT, -1}},
+    {SENSORS_FEATURE_CURR, SensorKind::kCurrent, {SENSORS_SUBFEATURE_CURR_INPUT, -1}},
+    // Some chips have only the average, some only the present value; what both have is the average.
+    {SENSORS_FEATURE_POWER,
+     SensorKind::kPower,
+     {SENSORS_SUBFEATURE_POWER_AVERAGE, SENSORS_SUBFEATURE_POWER_INPUT}},
+    {SENSORS_FEATURE_ENERGY, SensorKind::kEnergy, {SENSORS_SUBFEATURE_ENERGY_INPUT, -1}},
+}};
+
+struct TemperatureLimit {
+  int subfeature;
+  std::string_view name;
+};
+constexpr std::array<TemperatureLimit, 4> kLimits{
+    {{SENSORS_SUBFEATURE_TEMP_MIN, "min"},
+     {SENSORS_SUBFEATURE_TEMP_MAX, "max"},
+     {SENSORS_SUBFEATURE_TEMP_CRIT, "crit"},
+     {SENSORS_SUBFEATURE_TEMP_EMERGENCY, "emergency"}}};
+
+Error SensorsError(int code, std::string subject) {
+  const int positive = code < 0 ? -code : code;
+  const ErrorCode kind = positive == SENSORS_ERR_ACCESS_R   ? ErrorCode::kPermission
+                         : positive == SENSORS_ERR_NO_ENTRY ? ErrorCode::kGone
+                                                            : ErrorCode::kTransient;
+  return Error{kind, std::move(subject), 0, sensors_strerror(code)};
+}
+
+const FeatureKind* KindOf(const sensors_feature& feature) {
+  for (const FeatureKind& kind : kFeatureKinds) {
+    if (kind.feature == feature.type) return &kind;
+  }
+  return nullptr;
+}
+
+std::string ChipName(const sensors_chip_name& chip) {
+  std::array<char, 256> name{};
+  if (sensors_snprintf_chip_name(name.data(), name.size(), &chip) < 0) return "unknown";
+  return ToValidUtf8(name.data());
+}
+
+std::string LabelOf(const sensors_chip_name& chip, const sensors_feature& feature) {
+  const std::unique_ptr<char, decltype(&std::free)> label(sensors_get_label(&chip, &feature),
+                                                          &std::free);
+  return ToValidUtf8(label ? label.get() : feature.name);
+}
+
+bool IsAsleep(const sensors_chip_name& chip) {
+  std::ifstream status(std::string(chip.path != nullptr ? chip.path : "") +
+                       "/device/power/runtime_status");
+  std::string word;
+  return static_cast<bool>(status >> word) && word == "suspended";
+}
+
+Result<double> ReadValue(const sensors_chip_name& chip, const sensors_feature& feature,
+                         const FeatureKind& kind, const std::string& subject) {
+  for (const int type : kind.values) {
+    if (type < 0) continue;
+    const sensors_subfeature* sub =
+        sensors_get_subfeature(&chip, &feature, static_cast<sensors_subfeature_type>(type));
+    if (sub == nullptr || (sub->flags & SENSORS_MODE_R) == 0) continue;
+    double value = 0;
+    const int code = sensors_get_value(&chip, sub->number, &value);
+    if (code < 0) return SensorsError(code, subject);
+    return value;
+  }
+  return Error{ErrorCode::kNoData, subject, 0, "has no value to read"};
+}
+
+void ReadLimits(const sensors_chip_name& chip, const sensors_feature& feature, SensorReading& out) {
+  for (const TemperatureLimit& limit : kLimits) {
+    const sensors_subfeature* sub = sensors_get_subfeature(
+        &chip, &feature, static_cast<sensors_subfeature_type>(limit.subfeature));
+    double value = 0;
+    if (sub != nullptr && sensors_get_value(&chip, sub->number, &value) == 0) {
+      out.limits.emplace_back(limit.name, value);
+    }
+  }
+}
+
+class LibsensorsApi final : public SensorsApi {
+ public:
+  ~LibsensorsApi() override { sensors_cleanup(); }
+
+  Result<std::vector<SensorReading>> Read() override {
+    if (reads_++ % kReadsBetweenRescans == 0) RETURN_IF_ERROR(Rescan());
+    std::vector<SensorReading> readings;
+    std::set<std::string> names;
+    int number = 0;
+    while (const sensors_chip_name* chip = sensors_get_detected_chips(nullptr, &number)) {
+      if (IsAsleep(*chip)) continue;
+      std::string name = ChipName(*chip);
+      // Two virtual chips may have one name; their series must not be one.
+      for (int copy = 2; !names.insert(name).second; ++copy) {
+        name = ChipName(*chip) + "#" + std::to_string(copy);
+      }
+      ReadChip(*chip, name, readings);
+    }
+    if (number == 0) {
+      return Error{ErrorCode::kNoData, "/sys/class/hwmon", 0, "has no hardware monitoring chip"};
+    }
+    return readings;
+  }
+
+ private:
+  static Result<void> Rescan() {
+    sensors_cleanup();
+    const int code = sensors_init(nullptr);
+    if (code != 0) return SensorsError(code, "libsensors");
+    return {};
+  }
+
+  static void ReadChip(const sensors_chip_name& chip, const std::string& name,
+                       std::vector<SensorReading>& out) {
+    int number = 0;
+    while (const sensors_feature* feature = sensors_get_features(&chip, &number)) {
+      const FeatureKind* kind = KindOf(*feature);
+      if (kind == nullptr) continue;
+      SensorReading reading{name,
+                            feature->name,
+                            LabelOf(chip, *feature),
+                            kind->kind,
+                            ReadValue(chip, *feature, *kind, name + "/" + feature->name),
+                            {}};
+      if (kind->kind == SensorKind::kTemperature) ReadLimits(chip, *feature, reading);
+      out.push_back(std::move(reading));
+    }
+  }
+
+  int reads_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<SensorsApi> MakeLibsensorsApi() { return std::make_unique<LibsensorsApi>(); }
+
+}  // namespace idlewatt

@@ -1,0 +1,64 @@
+#include "collector/port_owner.h"
+
+#include <charconv>
+#include <set>
+#include <string>
+
+#include "base/text.h"
+
+namespace idlewatt {
+namespace {
+
+// Inodes of the listening sockets on `port`, as the links in PID/fd show them: "socket:[123]".
+std::set<std::string> ListenerLinks(const FileRoot& proc, uint16_t port) {
+  constexpr std::string_view kListen = "0A";
+  std::set<std::string> links;
+  for (const char* table : {"net/tcp", "net/tcp6"}) {
+    const Result<std::string> text = proc.Read(table);
+    if (!text) continue;
+    for (std::string_view line : Split(*text, '\n')) {
+      NextField(line);  // number
+      const std::string_view local = NextField(line);
+      NextField(line);  // remote
+      if (NextField(line) != kListen) continue;
+      for (int skipped = 0; skipped < 5; ++skipped) NextField(line);
+      const std::string_view inode = NextField(line);
+      const std::string_view hex = local.substr(std::min(local.rfind(':') + 1, local.size()));
+      uint16_t listening = 0;
+      std::from_chars(hex.data(), hex.data() + hex.size(), listening, 16);
+      if (listening == port) links.insert("socket:[" + std::string(inode) + "]");
+    }
+  }
+  return links;
+}
+
+bool HoldsAny(const FileRoot& proc, const std::string& pid, const std::set<std::string>& links) {
+  const auto descriptors = proc.List(pid + "/fd");
+  if (!descriptors) return false;
+  for (const std::string& descriptor : *descriptors) {
+    const Result<std::string> link = proc.ReadLink(pid + "/fd/" + descriptor);
+    if (link && links.contains(*link)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<int32_t> FindPortOwner(const FileRoot& proc, uint16_t port) {
+  const std::set<std::string> links = ListenerLinks(proc, port);
+  if (links.empty()) return std::nullopt;
+  const auto entries = proc.List("");
+  if (!entries) return std::nullopt;
+  for (const std::string& entry : *entries) {
+    const auto pid = ParseNumber<int32_t>(entry);
+    if (pid && HoldsAny(proc, entry, links)) return *pid;
+  }
+  return std::nullopt;
+}
+
+bool IsPortOwner(const FileRoot& proc, int32_t pid, uint16_t port) {
+  const std::set<std::string> links = ListenerLinks(proc, port);
+  return !links.empty() && HoldsAny(proc, std::to_string(pid), links);
+}
+
+}  // namespace idlewatt

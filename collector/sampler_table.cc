@@ -1,0 +1,92 @@
+#include "collector/sampler_table.h"
+
+#include <algorithm>
+#include <array>
+
+#include "collector/battery_sampler.h"
+#include "collector/host_sampler.h"
+#include "collector/hwmon_sampler.h"
+#include "collector/process_sampler.h"
+#include "collector/rapl_sampler.h"
+#include "collector/self_sampler.h"
+#include "collector/socket_sampler.h"
+#include "collector/thermal_sampler.h"
+
+namespace idlewatt {
+namespace {
+
+using std::chrono::milliseconds;
+using Context = SamplerContext;
+
+bool Always(const Context& /*context*/) { return true; }
+bool OnLiveMachine(const Context& context) { return context.live; }
+template <const char* Name>
+bool IfPowerSource(const Context& context) {
+  const std::vector<std::string>& sources = context.options.power_sources;
+  return std::find(sources.begin(), sources.end(), Name) != sources.end();
+}
+
+milliseconds EveryTick(const CollectorOptions& options) { return options.interval; }
+milliseconds ThermalPeriod(const CollectorOptions& options) { return options.thermal_interval; }
+milliseconds PowerPeriod(const CollectorOptions& options) { return options.power_interval; }
+
+constexpr char kRapl[] = "rapl";
+constexpr char kHwmon[] = "hwmon";
+constexpr char kBattery[] = "battery";
+
+std::unique_ptr<Sampler> MakeHwmon(const Context& context) {
+  // libsensors reads /sys whatever we say.
+  auto api = context.roots.sys.path() == "/sys" ? MakeLibsensorsApi()
+                                                : MakeHwmonTreeApi(context.roots.sys);
+  return std::make_unique<HwmonSampler>(
+      std::move(api),
+      HwmonSampler::Options{context.options.exclude_chips, IfPowerSource<kHwmon>(context)});
+}
+
+// To add a sampler, write its file and add its row here; the order is that of reading.
+constexpr std::array<SamplerRow, 8> kTable{{
+    {RaplSampler::Info, IfPowerSource<kRapl>, PowerPeriod,
+     [](const Context& c) -> std::unique_ptr<Sampler> {
+       return std::make_unique<RaplSampler>(c.roots.sys);
+     }},
+    {HostSampler::Info, Always, EveryTick,
+     [](const Context& c) -> std::unique_ptr<Sampler> {
+       return std::make_unique<HostSampler>(c.roots.proc);
+     }},
+    {ProcessSampler::Info, Always, EveryTick,
+     [](const Context& c) -> std::unique_ptr<Sampler> {
+       return std::make_unique<ProcessSampler>(
+           c.roots.proc, ProcessSampler::Options{c.options.watched, c.options.discovered_top},
+           c.directory);
+     }},
+    {SocketSampler::Info, OnLiveMachine, EveryTick,
+     [](const Context& c) -> std::unique_ptr<Sampler> {
+       return std::make_unique<SocketSampler>(c.options.watched, c.directory, MakeSockDiagLister());
+     }},
+    {HwmonSampler::Info, Always, ThermalPeriod, MakeHwmon},
+    {ThermalSampler::Info, Always, ThermalPeriod,
+     [](const Context& c) -> std::unique_ptr<Sampler> {
+       return std::make_unique<ThermalSampler>(c.roots.sys);
+     }},
+    {BatterySampler::Info, IfPowerSource<kBattery>, PowerPeriod,
+     [](const Context& c) -> std::unique_ptr<Sampler> {
+       return std::make_unique<BatterySampler>(c.roots.sys);
+     }},
+    {SelfSampler::Info, Always, EveryTick,
+     [](const Context&) -> std::unique_ptr<Sampler> { return std::make_unique<SelfSampler>(); }},
+}};
+
+}  // namespace
+
+std::span<const SamplerRow> SamplerTable() { return kTable; }
+
+std::vector<ScheduledSampler> MakeSamplers(const SamplerContext& context) {
+  std::vector<ScheduledSampler> samplers;
+  for (const SamplerRow& row : kTable) {
+    if (!row.enabled(context)) continue;
+    samplers.push_back({row.make(context), row.period(context.options)});
+  }
+  return samplers;
+}
+
+}  // namespace idlewatt

@@ -1,0 +1,161 @@
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "collector/socket_sampler.h"
+
+namespace idlewatt {
+namespace {
+
+// TCP states of include/net/tcp_states.h.
+constexpr int kEstablished = 1;
+constexpr int kTimeWait = 6;
+constexpr int kListen = 10;
+constexpr uint32_t kAllStatesButListen = 0xFFF & ~(1U << kListen);
+
+Error NetlinkError(int error) {
+  return Error{error == EPERM || error == EACCES ? ErrorCode::kPermission : ErrorCode::kTransient,
+               "NETLINK_SOCK_DIAG", error, "cannot list TCP connections"};
+}
+
+bool IsLocalPair(const inet_diag_sockid& id, int family) {
+  const size_t bytes = family == AF_INET ? 4 : 16;
+  return std::memcmp(id.idiag_src, id.idiag_dst, bytes) == 0;
+}
+
+std::string Key(int family, const void* near_address, uint16_t near_port, const void* far_address,
+                uint16_t far_port) {
+  const size_t bytes = family == AF_INET ? 4 : 16;
+  std::string key(static_cast<const char*>(near_address), bytes);
+  key.append(reinterpret_cast<const char*>(&near_port), sizeof near_port);
+  key.append(static_cast<const char*>(far_address), bytes);
+  key.append(reinterpret_cast<const char*>(&far_port), sizeof far_port);
+  return key;
+}
+
+class SockDiag {
+ public:
+  Result<std::vector<TcpConnection>> List(const std::vector<uint16_t>& ports) {
+    if (!socket_) {
+      socket_.reset(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+      if (!socket_) return NetlinkError(errno);
+    }
+    std::vector<TcpConnection> connections;
+    for (const uint8_t family : {uint8_t{AF_INET}, uint8_t{AF_INET6}}) {
+      if (auto listed = ListFamily(family, ports, connections); !listed) {
+        socket_.reset();  // what is left of the answer must not be taken for the next one
+        // A kernel without IPv6 has no such table.
+        if (family == AF_INET6 && listed.error().sys_errno == ENOENT) continue;
+        return std::move(listed).error();
+      }
+    }
+    return connections;
+  }
+
+ private:
+  Result<void> ListFamily(uint8_t family, const std::vector<uint16_t>& ports,
+                          std::vector<TcpConnection>& out) {
+    struct {
+      nlmsghdr header;
+      inet_diag_req_v2 request;
+    } message{};
+    message.header.nlmsg_len = sizeof message;
+    message.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    message.request.sdiag_family = family;
+    message.request.sdiag_protocol = IPPROTO_TCP;
+    message.request.idiag_ext = 1U << (INET_DIAG_INFO - 1);
+    message.request.idiag_states = kAllStatesButListen;
+    if (::send(socket_.get(), &message, sizeof message, 0) < 0) return NetlinkError(errno);
+    for (;;) {
+      const ssize_t got = ::recv(socket_.get(), buffer_.get(), kBufferBytes, 0);
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return NetlinkError(errno);
+      bool done = false;
+      RETURN_IF_ERROR(TakeMessages(static_cast<size_t>(got), ports, out, done));
+      if (done) return {};
+    }
+  }
+
+  Result<void> TakeMessages(size_t bytes, const std::vector<uint16_t>& ports,
+                            std::vector<TcpConnection>& out, bool& done) {
+    auto* header = reinterpret_cast<const nlmsghdr*>(buffer_.get());
+    for (; NLMSG_OK(header, bytes); header = NLMSG_NEXT(header, bytes)) {
+      if (header->nlmsg_type == NLMSG_DONE) {
+        done = true;
+        return {};
+      }
+      if (header->nlmsg_type == NLMSG_ERROR) {
+        const auto* error = static_cast<const nlmsgerr*>(NLMSG_DATA(header));
+        return NetlinkError(-error->error);
+      }
+      if (header->nlmsg_len >= NLMSG_LENGTH(sizeof(inet_diag_msg))) TakeSocket(*header, ports, out);
+    }
+    return {};
+  }
+
+  static void TakeSocket(const nlmsghdr& header, const std::vector<uint16_t>& ports,
+                         std::vector<TcpConnection>& out) {
+    const auto* socket = static_cast<const inet_diag_msg*>(NLMSG_DATA(&header));
+    const inet_diag_sockid& id = socket->id;
+    const uint16_t near_port = ntohs(id.idiag_sport);
+    const uint16_t far_port = ntohs(id.idiag_dport);
+    const auto is_ours = [&](uint16_t port) {
+      return std::binary_search(ports.begin(), ports.end(), port);
+    };
+    const int family = socket->idiag_family;
+    TcpConnection connection;
+    connection.established = socket->idiag_state == kEstablished;
+    connection.ended = socket->idiag_state == kTimeWait;
+    if (is_ours(near_port)) {
+      connection.port = near_port;
+      connection.key = Key(family, id.idiag_src, near_port, id.idiag_dst, far_port);
+    } else if (connection.ended && is_ours(far_port) && IsLocalPair(id, family)) {
+      // The client's side of a connection within this machine: the same key as the server's side.
+      connection.port = far_port;
+      connection.key = Key(family, id.idiag_dst, far_port, id.idiag_src, near_port);
+    } else {
+      return;
+    }
+    TakeBytes(header, connection);
+    out.push_back(std::move(connection));
+  }
+
+  static void TakeBytes(const nlmsghdr& header, TcpConnection& connection) {
+    const auto* socket = static_cast<const inet_diag_msg*>(NLMSG_DATA(&header));
+    auto length = static_cast<int>(header.nlmsg_len - NLMSG_LENGTH(sizeof(inet_diag_msg)));
+    // NOLINTNEXTLINE: the kernel's macros work on untyped memory
+    for (auto* attribute = (const rtattr*)(socket + 1); RTA_OK(attribute, length);
+         attribute = RTA_NEXT(attribute, length)) {
+      if (attribute->rta_type != INET_DIAG_INFO) continue;
+      tcp_info info{};  // an older kernel gives a shorter one
+      std::memcpy(&info, RTA_DATA(attribute),
+                  std::min(sizeof info, size_t{RTA_PAYLOAD(attribute)}));
+      connection.bytes_in = info.tcpi_bytes_received;
+      connection.bytes_out = info.tcpi_bytes_acked;
+    }
+  }
+
+  static constexpr size_t kBufferBytes = 32768;
+  UniqueFd socket_;
+  std::unique_ptr<char[]> buffer_ = std::make_unique<char[]>(kBufferBytes);
+};
+
+}  // namespace
+
+SocketSampler::Lister MakeSockDiagLister() {
+  auto diag = std::make_shared<SockDiag>();
+  return [diag](const std::vector<uint16_t>& ports) { return diag->List(ports); };
+}
+
+}  // namespace idlewatt

@@ -1,0 +1,144 @@
+#include "collector/thermal_sampler.h"
+
+#include <array>
+#include <set>
+#include <string>
+
+#include "base/text.h"
+#include "base/units.h"
+
+namespace idlewatt {
+namespace {
+
+using enum MetricKind;
+
+constexpr Metric kZoneCelsius{"idlewatt_thermal_zone_celsius",
+                              kGauge,
+                              "celsius",
+                              {{"zone", "type"}},
+                              "Temperature of a thermal zone of the kernel"};
+constexpr Metric kCoolingState{"idlewatt_cooling_device_state",
+                               kGauge,
+                               "",
+                               {{"device", "type"}},
+                               "How hard a cooling device works now, 0 is not at all"};
+constexpr Metric kCoolingMaxState{"idlewatt_cooling_device_max_state",
+                                  kGauge,
+                                  "",
+                                  {{"device", "type"}},
+                                  "Hardest state of a cooling device"};
+constexpr Metric kThrottleEvents{
+    "idlewatt_thermal_throttle_events_total",
+    kCounter,
+    "",
+    {{"scope", "id"}},
+    "Times a core or package was slowed down because of heat, since boot"};
+constexpr std::array<const Metric*, 4> kMetrics{&kZoneCelsius, &kCoolingState, &kCoolingMaxState,
+                                                &kThrottleEvents};
+
+constexpr std::string_view kClass = "class/thermal/";
+constexpr std::string_view kCpus = "devices/system/cpu/";
+
+std::string TypeOf(const FileRoot& sys, const std::string& folder) {
+  const Result<std::string> type = sys.Read(folder + "/type");
+  return type ? ToValidUtf8(Trim(*type)) : std::string("unknown");
+}
+
+bool IsCpuFolder(std::string_view name) {
+  return name.starts_with("cpu") && ParseNumber<int>(name.substr(3)).has_value();
+}
+
+}  // namespace
+
+const SamplerInfo& ThermalSampler::Info() {
+  static constexpr SamplerInfo kInfo{
+      "thermal", "Thermal zones, cooling devices and throttle counts of the kernel", true,
+      kMetrics};
+  return kInfo;
+}
+
+Result<void> ThermalSampler::Read(TimePoint /*now*/, Readings& out) {
+  const auto names = sys_.List("class/thermal");
+  int found = ReadThrottling(out);
+  if (names) found += ReadZones(*names, out) + ReadCoolingDevices(*names, out);
+  if (found == 0) {
+    return Error{ErrorCode::kNoData, sys_.PathOf("class/thermal"), 0,
+                 "has no thermal zone, and no CPU counts throttling"};
+  }
+  return {};
+}
+
+int ThermalSampler::ReadZones(const std::vector<std::string>& names, Readings& out) {
+  constexpr std::string_view kPrefix = "thermal_zone";
+  int found = 0;
+  for (const std::string& name : names) {
+    if (!name.starts_with(kPrefix)) continue;
+    ++found;
+    const std::string folder = std::string(kClass) + name;
+    const std::string type = TypeOf(sys_, folder);
+    const Result<int64_t> temp = sys_.ReadInt(folder + "/temp");
+    if (!temp) {
+      out.AddRefused("thermal:" + name, "temperature of zone " + type, temp.error());
+      continue;
+    }
+    const std::string_view number = std::string_view(name).substr(kPrefix.size());
+    out.Add(kZoneCelsius, {number, type}, MilliCelsius{*temp}.Si());
+  }
+  if (found > 0) out.AddSource("thermal_zone", std::to_string(found) + " thermal zones");
+  return found;
+}
+
+int ThermalSampler::ReadCoolingDevices(const std::vector<std::string>& names, Readings& out) {
+  constexpr std::string_view kPrefix = "cooling_device";
+  int found = 0;
+  for (const std::string& name : names) {
+    if (!name.starts_with(kPrefix)) continue;
+    ++found;
+    const std::string folder = std::string(kClass) + name;
+    const std::string type = TypeOf(sys_, folder);
+    const std::string_view number = std::string_view(name).substr(kPrefix.size());
+    const Result<int64_t> state = sys_.ReadInt(folder + "/cur_state");
+    if (!state) {
+      out.AddRefused("thermal:" + name, "state of cooling device " + type, state.error());
+    } else if (*state >= 0) {  // some drivers say -1 for "not known"
+      out.Add(kCoolingState, {number, type}, static_cast<double>(*state));
+    }
+    const Result<int64_t> max_state = sys_.ReadInt(folder + "/max_state");
+    if (max_state && *max_state >= 0) {
+      out.Add(kCoolingMaxState, {number, type}, static_cast<double>(*max_state));
+    }
+  }
+  if (found > 0) out.AddSource("cooling_device", std::to_string(found) + " cooling devices");
+  return found;
+}
+
+int ThermalSampler::ReadThrottling(Readings& out) {
+  const auto cpus = sys_.List("devices/system/cpu");
+  if (!cpus) return 0;
+  // Every CPU shows the counts of its core and package; each is taken once.
+  std::set<std::pair<int64_t, int64_t>> cores;
+  std::set<int64_t> packages;
+  for (const std::string& cpu : *cpus) {
+    if (!IsCpuFolder(cpu)) continue;
+    const std::string folder = std::string(kCpus) + cpu;
+    const auto core_count = sys_.ReadInt(folder + "/thermal_throttle/core_throttle_count");
+    const auto package_count = sys_.ReadInt(folder + "/thermal_throttle/package_throttle_count");
+    if (!core_count && !package_count) continue;
+    const auto package = sys_.ReadInt(folder + "/topology/physical_package_id");
+    const auto core = sys_.ReadInt(folder + "/topology/core_id");
+    if (!package || !core) continue;
+    const std::string package_id = std::to_string(*package);
+    if (core_count && cores.emplace(*package, *core).second) {
+      out.Add(kThrottleEvents, {"core", package_id + ":" + std::to_string(*core)},
+              static_cast<double>(*core_count));
+    }
+    if (package_count && packages.insert(*package).second) {
+      out.Add(kThrottleEvents, {"package", package_id}, static_cast<double>(*package_count));
+    }
+  }
+  const int found = static_cast<int>(cores.size() + packages.size());
+  if (found > 0) out.AddSource("throttle", "throttle counts of cores and packages");
+  return found;
+}
+
+}  // namespace idlewatt

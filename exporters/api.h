@@ -1,0 +1,33 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "analysis/alerts.h"
+#include "base/clock.h"
+#include "base/slot.h"
+#include "collector/snapshot.h"
+#include "exporters/http_server.h"
+#include "storage/range_query.h"
+#include "supervisor/status.h"
+
+namespace idlewatt {
+
+// What the HTTP answers are made from. Everything is read, nothing is written or sampled.
+// Threads: the functions are called from several HTTP workers at once.
+struct ApiSources {
+  const Slot<Snapshot>& snapshot;
+  const Slot<std::vector<AlertStatus>>& alerts;
+  std::function<std::vector<ServiceStatus>()> services;
+  // Points of a selector from ring and history.
+  std::function<Result<std::vector<SeriesPoints>>(const Selector&, const RangeWindow&)> range;
+  const Clock& clock;
+};
+
+// The handlers of /metrics, /api/v1/, /api/system/, /-/ and the page. `sources` is copied; what
+// it refers to must outlive the server.
+std::map<std::string, HttpServer::Handler> MakeHandlers(const ApiSources& sources);
+
+}  // namespace idlewatt

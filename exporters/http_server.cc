@@ -1,0 +1,267 @@
+#include "exporters/http_server.h"
+
+#include <arpa/inet.h>
+#include <civetweb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <zlib.h>
+
+#include <array>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+#include "base/file_root.h"
+#include "base/text.h"
+#include "base/unique_fd.h"
+#include "collector/port_owner.h"
+
+namespace idlewatt {
+namespace {
+
+constexpr size_t kGzipFrom = 1024;  // below that the headers weigh more than what is won
+
+struct Listen {
+  std::string address;
+  uint16_t port = 0;
+  in_addr ip{};
+  bool IsLoopback() const { return (ntohl(ip.s_addr) >> 24) == 127; }
+};
+
+Error Invalid(std::string subject, std::string text) {
+  return Error{ErrorCode::kInvalid, std::move(subject), 0, std::move(text)};
+}
+
+Result<Listen> ParseListen(const std::string& text) {
+  Listen listen;
+  const size_t colon = text.rfind(':');
+  const auto port = colon == std::string::npos
+                        ? std::nullopt
+                        : ParseNumber<uint16_t>(std::string_view(text).substr(colon + 1));
+  listen.address = text.substr(0, colon);
+  if (listen.address == "localhost") listen.address = "127.0.0.1";
+  if (!port || ::inet_pton(AF_INET, listen.address.c_str(), &listen.ip) != 1) {
+    return Invalid("listen address \"" + text + "\"",
+                   "is not an IPv4 address and a port, as in \"127.0.0.1:19288\"");
+  }
+  listen.port = *port;
+  return listen;
+}
+
+// Says why the port could not be taken.
+Error WhyNotListening(const Listen& listen, const std::string& text) {
+  const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(listen.port);
+  address.sin_addr = listen.ip;
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+      ::listen(socket.get(), 1) == 0) {
+    return Error{ErrorCode::kInternal, text, 0,
+                 "cannot be listened on: the HTTP server did not start"};
+  }
+  if (errno != EADDRINUSE) return Error{ErrorCode::kInvalid, text, errno, "cannot be listened on"};
+  std::string holder;
+  if (const auto proc = FileRoot::Open("/proc")) {
+    if (const auto pid = FindPortOwner(*proc, listen.port)) {
+      const auto name = proc->Read(std::to_string(*pid) + "/comm");
+      holder = " by process " + std::to_string(*pid) +
+               (name ? " (" + ToValidUtf8(Trim(*name)) + ")" : "");
+    }
+  }
+  return Invalid(text, "is in use" + holder + "; stop it or choose another address with --http");
+}
+
+std::string Gzip(const std::string& text) {
+  z_stream stream{};
+  constexpr int kGzipWindow = 15 + 16;
+  if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+    return {};
+  }
+  std::string out(deflateBound(&stream, text.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  const int end = deflate(&stream, Z_FINISH);
+  out.resize(end == Z_STREAM_END ? stream.total_out : 0);
+  deflateEnd(&stream);
+  return out;
+}
+
+std::string_view OrEmpty(const char* text) { return text == nullptr ? "" : text; }
+
+// "name" of "name:port".
+std::string_view HostOf(std::string_view host) { return host.substr(0, host.rfind(':')); }
+
+std::string Decode(std::string_view text) {
+  std::string out(text.size() + 1, '\0');
+  const int length = mg_url_decode(text.data(), static_cast<int>(text.size()), out.data(),
+                                   static_cast<int>(out.size()), 1);
+  out.resize(length < 0 ? 0 : static_cast<size_t>(length));
+  return out;
+}
+
+class CivetServer final : public HttpServer {
+ public:
+  CivetServer(Listen listen, std::map<std::string, Handler> handlers)
+      : listen_(std::move(listen)), handlers_(std::move(handlers)) {}
+  ~CivetServer() override {
+    if (context_ == nullptr) return;
+    mg_stop(context_);
+    mg_exit_library();
+  }
+
+  Result<void> Run(const Options& options) {
+    const std::string ports = listen_.address + ":" + std::to_string(listen_.port);
+    const std::string threads = std::to_string(options.threads);
+    const std::array<const char*, 11> settings{"listening_ports",
+                                               ports.c_str(),
+                                               "num_threads",
+                                               threads.c_str(),
+                                               "enable_keep_alive",
+                                               "yes",
+                                               "request_timeout_ms",
+                                               "10000",
+                                               "tcp_nodelay",
+                                               "1",
+                                               nullptr};
+    mg_callbacks callbacks{};
+    callbacks.log_message = [](const mg_connection*, const char*) { return 1; };
+    mg_init_library(MG_FEATURES_DEFAULT);
+    context_ = mg_start(&callbacks, this, const_cast<const char**>(settings.data()));
+    if (context_ == nullptr) {
+      mg_exit_library();
+      return WhyNotListening(listen_, options.listen);
+    }
+    mg_server_port taken{};
+    if (mg_get_server_ports(context_, 1, &taken) == 1) {
+      listen_.port = static_cast<uint16_t>(taken.port);
+    }
+    mg_set_request_handler(context_, "/", &CivetServer::OnRequest, this);
+    return {};
+  }
+
+  std::string address() const override {
+    return listen_.address + ":" + std::to_string(listen_.port);
+  }
+
+ private:
+  static int OnRequest(mg_connection* connection, void* self) {
+    const mg_request_info& info = *mg_get_request_info(connection);
+    HttpRequest request;
+    request.method = OrEmpty(info.request_method);
+    request.path = OrEmpty(info.local_uri);
+    request.accept_encoding = OrEmpty(mg_get_header(connection, "Accept-Encoding"));
+    for (const std::string_view pair : Split(OrEmpty(info.query_string), '&')) {
+      const size_t equals = std::min(pair.find('='), pair.size());
+      request.query[Decode(pair.substr(0, equals))] =
+          Decode(pair.substr(std::min(equals + 1, pair.size())));
+    }
+    const HttpResponse response = static_cast<CivetServer*>(self)->Answer(connection, request);
+    Send(connection, request, response);
+    return response.status;
+  }
+
+  HttpResponse Answer(const mg_connection* connection, const HttpRequest& request) const {
+    if (!IsAllowed(connection)) {
+      return HttpResponse::Error(403, "forbidden", "Host or Origin is not this server");
+    }
+    const Handler* handler = Find(request.path);
+    if (handler == nullptr) {
+      return HttpResponse::Error(404, "not_found", "there is nothing at " + request.path);
+    }
+    if (request.method != "GET" && request.method != "HEAD") {
+      return HttpResponse::Error(405, "method_not_allowed", request.path + " answers GET only");
+    }
+    // What a library may throw ends here.
+    try {
+      return (*handler)(request);
+    } catch (const std::exception& e) {
+      return HttpResponse::Error(500, "internal", e.what());
+    }
+  }
+
+  const Handler* Find(std::string path) const {
+    for (;;) {
+      const auto it = handlers_.find(path);
+      if (it != handlers_.end()) return &it->second;
+      const size_t slash = path.rfind('/');
+      if (slash == std::string::npos || slash == 0) return nullptr;
+      path.resize(slash);
+    }
+  }
+
+  // A web page elsewhere must not reach us through the reader's browser: by a name of its own that
+  // resolves to loopback (Host), or by a request across sites (Origin).
+  bool IsAllowed(const mg_connection* connection) const {
+    const std::string_view host = OrEmpty(mg_get_header(connection, "Host"));
+    if (listen_.IsLoopback()) {
+      const std::string_view name = HostOf(host);
+      if (name != "localhost" && !name.starts_with("127.") && name != "[::1]") return false;
+    }
+    std::string_view origin = OrEmpty(mg_get_header(connection, "Origin"));
+    if (origin.empty()) return true;
+    const size_t scheme = origin.find("://");
+    if (scheme != std::string_view::npos) origin.remove_prefix(scheme + 3);
+    return origin == host;
+  }
+
+  static void Send(mg_connection* connection, const HttpRequest& request,
+                   const HttpResponse& response) {
+    std::string zipped;
+    if (response.body.size() >= kGzipFrom &&
+        request.accept_encoding.find("gzip") != std::string::npos) {
+      zipped = Gzip(response.body);
+    }
+    const std::string& body = zipped.empty() ? response.body : zipped;
+    std::string head = "HTTP/1.1 " + std::to_string(response.status) + " " +
+                       mg_get_response_code_text(connection, response.status) + "\r\n";
+    head += "Content-Type: " + response.content_type + "\r\n";
+    head += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+    if (!zipped.empty()) head += "Content-Encoding: gzip\r\n";
+    head += "Vary: Accept-Encoding\r\nCache-Control: no-store\r\n";
+    head += "X-Content-Type-Options: nosniff\r\n\r\n";
+    if (request.method != "HEAD") head += body;
+    mg_write(connection, head.data(), head.size());
+  }
+
+  Listen listen_;
+  const std::map<std::string, Handler> handlers_;
+  mg_context* context_ = nullptr;
+};
+
+}  // namespace
+
+std::optional<std::string> HttpRequest::Query(const std::string& name) const {
+  const auto it = query.find(name);
+  if (it == query.end()) return std::nullopt;
+  return it->second;
+}
+
+HttpResponse HttpResponse::Error(int status, std::string_view code, std::string_view message) {
+  const nlohmann::json body = {{"error", {{"code", code}, {"message", ToValidUtf8(message)}}}};
+  return {status, "application/json", body.dump() + "\n"};
+}
+
+Result<void> CheckListen(const HttpServer::Options& options) {
+  ASSIGN_OR_RETURN(const Listen listen, ParseListen(options.listen));
+  if (!listen.IsLoopback() && !options.allow_unauthenticated) {
+    return Invalid("listen address \"" + options.listen + "\"",
+                   "is open to other machines without authentication; use a 127.x address, or set "
+                   "http.allow_unauthenticated = true if that is meant");
+  }
+  return {};
+}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::Start(const Options& options,
+                                                      std::map<std::string, Handler> handlers) {
+  RETURN_IF_ERROR(CheckListen(options));
+  ASSIGN_OR_RETURN(Listen listen, ParseListen(options.listen));
+  auto server = std::make_unique<CivetServer>(std::move(listen), std::move(handlers));
+  RETURN_IF_ERROR(server->Run(options));
+  return std::unique_ptr<HttpServer>(std::move(server));
+}
+
+}  // namespace idlewatt

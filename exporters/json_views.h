@@ -1,0 +1,36 @@
+// The answers of the API as JSON, made from what they show. Pure functions.
+// What is not known is null, never 0. Times are RFC 3339 in UTC.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "analysis/alerts.h"
+#include "collector/snapshot.h"
+#include "storage/range_query.h"
+#include "supervisor/status.h"
+
+namespace idlewatt {
+
+using Json = nlohmann::ordered_json;
+
+// {"total","ready","running","services":[…]}: supervised services first, whatever their state;
+// then the watched and discovered ones that have processes.
+Json ServicesJson(const Snapshot& snapshot, const std::vector<ServiceStatus>& supervised);
+// {"total","processes":[…]}, those that use most CPU first, at most `limit`.
+Json ProcessesJson(const Snapshot& snapshot, size_t limit);
+// {"watts","source","domains":[…],"batteries":[…],"services":[…]}
+Json PowerJson(const Snapshot& snapshot);
+// {"temperatures":[…],"fans":[…],"zones":[…],"cooling_devices":[…],"throttle_events":[…]}
+Json ThermalJson(const Snapshot& snapshot);
+// {"sources":[…],"samplers":[…]}
+Json SensorsJson(const Snapshot& snapshot);
+// {"alerts":[…]}
+Json AlertsJson(const std::vector<AlertStatus>& alerts);
+// The whole machine in a few numbers.
+Json SummaryJson(const Snapshot& snapshot, const std::vector<ServiceStatus>& supervised,
+                 const std::vector<AlertStatus>& alerts);
+// [{"metric","labels":{…},"unit","points":[[seconds since 1970, value],…]}]
+Json SeriesPointsJson(const std::vector<SeriesPoints>& series);
+
+}  // namespace idlewatt

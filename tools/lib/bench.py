@@ -1,0 +1,418 @@
+"""Runs the benchmark programs and the comparison of whole daemons; writes docs/benchmarks.md.
+
+Called by tools/bench, which builds what is measured and fetches the peers. Everything listens on
+loopback ports that were free; everything that is started is stopped again, by its pid.
+"""
+
+import argparse
+import contextlib
+import datetime
+import http.client
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SCRAPE_PERIOD = 5.0  # seconds; also the daemon's own interval
+WARM_UP = 15.0
+SLEEPERS = 300
+LATENCY_REQUESTS = 200
+
+CONFIG = """
+[daemon]
+data_dir = "{folder}/data"
+[collector]
+interval = "5s"
+[collector.power.model]
+idle_watts = 5.0
+max_watts = 25.0
+[http]
+listen = "127.0.0.1:{port}"
+"""
+
+SERVICE = """
+[[service]]
+name = "demo{number}"
+command = ["{server}", "--port", "${{PORT}}", "--memory", "64MiB"]
+port = {port}
+"""
+
+PROCESS_EXPORTER_CONFIG = """
+process_names:
+  - name: "{{.Comm}}"
+    cmdline: ['.+']
+"""
+
+
+def fail(text):
+    sys.exit(f"tools/bench: {text}")
+
+
+# --- What the kernel says about a process -------------------------------------------------------
+
+
+def cpu_seconds(pid):
+    """CPU time of all threads of a process, ended ones too, its children not.
+
+    The process clock that clock_getcpuclockid(3) gives; /proc/PID/stat counts the same in steps of
+    10 ms, too coarse for a daemon that needs less than that in a whole interval.
+    """
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def status_kilobytes(pid, field):
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(rf"^{field}:\s+(\d+) kB", text, re.M).group(1))
+
+
+def wake_ups(pid):
+    """Voluntary context switches of the threads that live now: /proc/PID/status is one thread."""
+    total = 0
+    for status in Path(f"/proc/{pid}/task").glob("*/status"):
+        text = status.read_text()
+        total += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M).group(1))
+    return total
+
+
+def written_bytes(pid):
+    text = Path(f"/proc/{pid}/io").read_text()
+    return int(re.search(r"^write_bytes: (\d+)", text, re.M).group(1))
+
+
+# --- Starting and stopping ----------------------------------------------------------------------
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def stop(process):
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def start(stack, command, log):
+    """Starts a program that is stopped when `stack` is left."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+    )
+    stack.callback(stop, process)
+    return process
+
+
+def get(port, path):
+    """One request on a connection of its own: (seconds, body)."""
+    begin = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise OSError(f"{path} answered {response.status}")
+    return time.perf_counter() - begin, body
+
+
+class Subject:
+    """One program that is measured, and what was seen of it."""
+
+    def __init__(self, name, process, port, log):
+        self.name, self.process, self.port, self.log = name, process, port, log
+        self.cpu_per_interval, self.latencies = [], []
+        self.cpu_total = self.wake_ups = self.written = self.series = self.answer_bytes = 0
+        self.rss_kilobytes = 0
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def scrape(self):
+        try:
+            return get(self.port, "/metrics")
+        except OSError as error:
+            fail(f"{self.name} does not answer /metrics: {error}\n{self.log_end()}")
+
+    def wait_until_it_answers(self):
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(OSError):
+                get(self.port, "/metrics")
+                return
+            time.sleep(0.1)
+        fail(f"{self.name} did not start; its last lines:\n{self.log_end()}")
+
+    def log_end(self):
+        return "\n".join(Path(self.log).read_text(errors="replace").splitlines()[-15:])
+
+
+def start_subject(stack, name, command, port, folder):
+    log_path = folder / f"{name}.log"
+    log = stack.enter_context(open(log_path, "wb"))
+    subject = Subject(name, start(stack, command, log), port, log_path)
+    subject.wait_until_it_answers()
+    return subject
+
+
+def start_idlewatt(stack, binary, server, folder):
+    port = free_port()
+    config = CONFIG.format(folder=folder, port=port)
+    for number in range(1, 4):
+        config += SERVICE.format(number=number, server=server, port=free_port())
+    path = folder / "idlewatt.toml"
+    path.write_text(config)
+    return start_subject(stack, "idlewatt", [binary, "run", "--config", path], port, folder)
+
+
+def start_node_exporter(stack, folder):
+    port = free_port()
+    program = find_peer("prometheus-node-exporter")
+    command = [program, f"--web.listen-address=127.0.0.1:{port}"]
+    return start_subject(stack, "node_exporter", command, port, folder)
+
+
+def start_process_exporter(stack, folder):
+    port = free_port()
+    config = folder / "process-exporter.yml"
+    config.write_text(PROCESS_EXPORTER_CONFIG)
+    program = find_peer("prometheus-process-exporter")
+    command = [program, f"--web.listen-address=127.0.0.1:{port}", f"--config.path={config}"]
+    return start_subject(stack, "process-exporter", command, port, folder)
+
+
+def find_peer(name):
+    return shutil.which(name) or fail(f"{name} is missing; tools/bench fetches it")
+
+
+# --- The comparison -----------------------------------------------------------------------------
+
+
+def measure_intervals(subjects, seconds):
+    """Scrapes every subject each period and notes its CPU time per period."""
+    begin = {s: (cpu_seconds(s.pid), wake_ups(s.pid), written_bytes(s.pid)) for s in subjects}
+    last = {s: begin[s][0] for s in subjects}
+    next_tick = time.monotonic()
+    for _ in range(max(1, round(seconds / SCRAPE_PERIOD))):
+        for subject in subjects:
+            subject.scrape()
+        next_tick += SCRAPE_PERIOD
+        time.sleep(max(0.0, next_tick - time.monotonic()))
+        for subject in subjects:
+            now = cpu_seconds(subject.pid)
+            subject.cpu_per_interval.append(now - last[subject])
+            last[subject] = now
+    for subject in subjects:
+        cpu, wakes, written = begin[subject]
+        subject.cpu_total = last[subject] - cpu
+        subject.wake_ups = wake_ups(subject.pid) - wakes
+        subject.written = written_bytes(subject.pid) - written
+        subject.rss_kilobytes = status_kilobytes(subject.pid, "VmRSS")
+
+
+def measure_latency(subject, requests):
+    for _ in range(requests):
+        seconds, body = subject.scrape()
+        subject.latencies.append(seconds)
+    lines = body.decode().splitlines()
+    subject.series = sum(1 for line in lines if line and not line.startswith("#"))
+    subject.answer_bytes = len(body)
+
+
+def compare(args):
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="idlewatt-bench-")))
+        for _ in range(SLEEPERS):
+            start(stack, ["sleep", "86400"], subprocess.DEVNULL)
+        subjects = [
+            start_idlewatt(stack, args.binary, args.server, folder),
+            start_node_exporter(stack, folder),
+            start_process_exporter(stack, folder),
+        ]
+        print(f"Comparing for {args.seconds} s, after {WARM_UP:.0f} s to warm up ...", flush=True)
+        time.sleep(WARM_UP)
+        measure_intervals(subjects, args.seconds)
+        for subject in subjects:
+            # A scrape of the peers reads every process again; fewer of them tell as much.
+            is_ours = subject.name == "idlewatt"
+            measure_latency(subject, LATENCY_REQUESTS if is_ours else LATENCY_REQUESTS // 5)
+        return subjects, len([p for p in os.listdir("/proc") if p.isdigit()])
+
+
+# --- The benchmark programs ---------------------------------------------------------------------
+
+
+def run_micro_benchmarks(folder):
+    """Medians of five runs each: (program, name, nanoseconds, what else it counted)."""
+    rows = []
+    for program in sorted(folder.glob("*_bench")):
+        print(f"Running {program.name} ...", flush=True)
+        command = [program, "--benchmark_format=json", "--benchmark_repetitions=5"]
+        command += ["--benchmark_report_aggregates_only=true", "--benchmark_min_time=0.2"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            fail(f"{program.name} failed:\n{done.stderr}")
+        for entry in json.loads(done.stdout)["benchmarks"]:
+            if entry.get("aggregate_name") == "median":
+                rows.append((program.name, entry["run_name"], nanoseconds(entry), rate(entry)))
+    return rows
+
+
+def nanoseconds(entry):
+    return entry["cpu_time"] * {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[entry["time_unit"]]
+
+
+def rate(entry):
+    if "bytes_per_second" in entry:
+        return f"{entry['bytes_per_second'] / 1e6:,.1f} MB/s"
+    if "items_per_second" in entry:
+        return f"{entry['items_per_second']:,.0f} items/s"
+    return ""
+
+
+# --- The page -----------------------------------------------------------------------------------
+
+
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def quantile(values, share):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
+
+
+def format_time(ns):
+    for unit, scale in (("ns", 1), ("µs", 1e3), ("ms", 1e6)):
+        if ns < 1000 * scale:
+            return f"{ns / scale:.3g} {unit}"
+    return f"{ns / 1e9:.3g} s"
+
+
+def machine_rows(args, processes):
+    cpu_info = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"^model name\s*: (.*)", cpu_info, re.M)
+    memory = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())
+    compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True, check=False)
+    version = subprocess.run([args.binary, "version"], capture_output=True, text=True, check=False)
+    return [
+        ("date", datetime.date.today().isoformat()),
+        ("CPU", f"{model.group(1) if model else platform.machine()}, {os.cpu_count()} cores"),
+        ("memory", f"{int(memory.group(1)) / 2**20:.1f} GiB"),
+        ("kernel", platform.release()),
+        ("compiler", (compiler.stdout.splitlines() or ["unknown"])[0]),
+        ("idlewatt", (version.stdout.splitlines() or ["unknown"])[0]),
+        ("processes while comparing", processes),
+        ("compared for", f"{args.seconds} s, a scrape of each every {SCRAPE_PERIOD:.0f} s"),
+    ]
+
+
+# What a row of the comparison shows: text, value of a subject, form. Less is better.
+MEASURES = [
+    ("CPU per 5 s, median (ms)", lambda s: statistics.median(s.cpu_per_interval) * 1e3, "{:.1f}"),
+    ("CPU per second, mean (ms)", lambda s: s.cpu_total * 1e3 / s.seconds, "{:.2f}"),
+    ("resident memory (MiB)", lambda s: s.rss_kilobytes / 1024, "{:.1f}"),
+    ("wake-ups per second", lambda s: s.wake_ups / s.seconds, "{:.1f}"),
+    ("`/metrics` p50 (ms)", lambda s: quantile(s.latencies, 0.5) * 1e3, "{:.2f}"),
+    ("`/metrics` p99 (ms)", lambda s: quantile(s.latencies, 0.99) * 1e3, "{:.2f}"),
+    ("CPU per series and scrape (µs)", lambda s: statistics.median(s.cpu_per_interval) * 1e6
+     / max(1, s.series), "{:.2f}"),
+]
+# The same without a ratio: neither more nor less of these is better.
+COUNTS = [
+    ("series", lambda s: s.series, "{:,}"),
+    ("answer (KiB)", lambda s: s.answer_bytes / 1024, "{:.0f}"),
+    ("written to disk (KiB per hour)", lambda s: s.written / 1024 * 3600 / s.seconds, "{:,.0f}"),
+]
+
+
+def comparison_rows(subjects):
+    ours, peers = subjects[0], subjects[1:]
+    rows = []
+    for text, value, form in MEASURES:
+        cells = [form.format(value(subject)) for subject in subjects]
+        ratios = [f"{value(peer) / value(ours):.1f}×" if value(ours) else "" for peer in peers]
+        rows.append([text, *cells, *ratios])
+    for text, value, form in COUNTS:
+        rows.append([text, *[form.format(value(subject)) for subject in subjects], *[""] * len(peers)])
+    return rows
+
+
+def page(args, subjects, processes, micro):
+    names = [subject.name for subject in subjects]
+    parts = [
+        "# Benchmarks",
+        "Written by `tools/bench`; numbers of one machine, so run it on yours. Ratios above 1 "
+        "mean that the peer needs more.",
+        "## Machine",
+        table(["what", "value"], machine_rows(args, processes)),
+        "## Whole daemons",
+        f"All run at the same time on the same machine with {SLEEPERS} additional processes that "
+        "sleep. idlewatt supervises three demo servers, samples every 5 s, judges, and records to "
+        "SQLite; the peers measure only when they are scraped. CPU time is the process's own, "
+        "from its kernel clock, and does not include the supervised servers.",
+        table(
+            ["", *names, *[f"{name} ÷ idlewatt" for name in names[1:]]], comparison_rows(subjects)
+        ),
+        "node_exporter reads the host and no processes, process-exporter reads processes and no "
+        "host; idlewatt does both, so the fair peer of its row is the sum of theirs.",
+    ]
+    if micro:
+        rows = [(program, f"`{name}`", format_time(ns), other) for program, name, ns, other in micro]
+        parts += [
+            "## Parts",
+            "Google Benchmark, CPU time, median of five repetitions.",
+            table(["program", "benchmark", "time", "rate"], rows),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=60, help="length of the comparison")
+    parser.add_argument("--output", default="docs/benchmarks.md", help="page to write")
+    parser.add_argument("--build", default="build/release", help="folder with the programs")
+    parser.add_argument("--skip-parts", action="store_true", help="only compare whole daemons")
+    args = parser.parse_args()
+    folder = Path(args.build).resolve()
+    args.binary, args.server = folder / "idlewatt", folder / "idlewatt-demo-server"
+    for program in (args.binary, args.server):
+        if not os.access(program, os.X_OK):
+            fail(f"{program} is not there; build it: cmake --build --preset release")
+    args.folder = folder
+    return args
+
+
+def main():
+    args = parse_arguments()
+    # So that the programs that were started are stopped on kill as on Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    micro = [] if args.skip_parts else run_micro_benchmarks(args.folder)
+    subjects, processes = compare(args)
+    for subject in subjects:
+        subject.seconds = len(subject.cpu_per_interval) * SCRAPE_PERIOD
+    Path(args.output).write_text(page(args, subjects, processes, micro))
+    print(f"Wrote {args.output}.")
+
+
+if __name__ == "__main__":
+    main()
