@@ -14,11 +14,6 @@ namespace {
 
 constexpr std::chrono::minutes kTellResolved{15};
 
-void Enter(AlertStatus& status, AlertState state, WallTime now) {
-  status.state = state;
-  status.since = now;
-}
-
 std::string Summary(const AlertStatus& status, double idle_seconds) {
   std::array<char, 64> cpu{};
   std::snprintf(cpu.data(), cpu.size(), "%.1f %% of a CPU (limit %g %%)", status.value,
@@ -42,14 +37,14 @@ std::string_view AlertStateName(AlertState state) {
 
 void AlertEngine::Update(const Snapshot& snapshot, const IdleTracker& idle, Readings& out) {
   const std::vector<Observation> observations = Observe(snapshot, idle);
-  for (const AlertRule& rule : rules_) {
+  for (auto rule = rules_.rbegin(); rule != rules_.rend(); ++rule) {
     for (const Observation& observation : observations) {
       const bool wanted = std::any_of(
-          rule.services.begin(), rule.services.end(),
+          rule->services.begin(), rule->services.end(),
           [&](const std::string& pattern) { return GlobMatch(pattern, observation.service); });
       if (!wanted) continue;
-      if (rule.warning) Judge(rule, "warning", *rule.warning, observation, snapshot.time);
-      if (rule.critical) Judge(rule, "critical", *rule.critical, observation, snapshot.time);
+      if (rule->warning) Judge(*rule, "warning", *rule->warning, observation, snapshot.time);
+      if (rule->critical) Judge(*rule, "critical", *rule->critical, observation, snapshot.time);
     }
   }
   Age(snapshot.time);
@@ -58,7 +53,8 @@ void AlertEngine::Update(const Snapshot& snapshot, const IdleTracker& idle, Read
     const double number = status.state == AlertState::kFiring    ? 2
                           : status.state == AlertState::kPending ? 1
                                                                  : 0;
-    if (number == 0 && !alert.always_shown) continue;
+    const bool told = status.state == AlertState::kResolved || alert.always_shown;
+    if (number == 0 && !told) continue;
     out.Add(metrics::kAlertState, {status.alert, status.service, status.severity}, number);
   }
 }
@@ -67,56 +63,65 @@ std::vector<AlertEngine::Observation> AlertEngine::Observe(const Snapshot& snaps
                                                            const IdleTracker& idle) const {
   std::vector<Observation> observations;
   for (const SnapshotValue& processes : snapshot.Family(metrics::kServiceProcesses)) {
-    Observation observation;
-    observation.service = processes.series->labels[0];
-    observation.configured = processes.series->labels[1] != "discovered";
-    const auto is_idle = idle.idle().find(observation.service);
-    if (is_idle != idle.idle().end() && is_idle->second) {
-      const auto ratio = ServiceCpuRatio(snapshot, observation.service);
-      if (ratio) observation.value = *ratio * 100;
-      observation.idle_seconds = idle.IdleSeconds(observation.service, snapshot.time);
+    const std::string& service = processes.series->labels[0];
+    const bool configured = processes.series->labels[1] != "discovered";
+    if (!observations.empty() && observations.back().service == service) {  // in another kind
+      observations.back().configured |= configured;
+      continue;
     }
-    observations.push_back(std::move(observation));
+    Observation& observation = observations.emplace_back();
+    observation.service = service;
+    observation.configured = configured;
+    if (!idle.IsIdle(service)) continue;
+    if (const auto ratio = ServiceCpuRatio(snapshot, service)) observation.value = *ratio * 100;
+    observation.idle_seconds = idle.IdleSeconds(service);
   }
   return observations;
 }
 
+AlertEngine::Alert& AlertEngine::AlertOf(const AlertRule& rule, std::string_view severity,
+                                         std::string_view service) {
+  const std::tuple<std::string_view, std::string_view, std::string_view> key(rule.name, service,
+                                                                             severity);
+  const auto it = alerts_.find(key);
+  if (it != alerts_.end()) return it->second;
+  Alert& alert = alerts_[Key(key)];
+  alert.status.alert = rule.name;
+  alert.status.service = service;
+  alert.status.severity = severity;
+  alert.status.unit = "percent";
+  alert.status.advice = "look for a busy loop or polling in " + alert.status.service +
+                        "; stop it while nobody needs it";
+  return alert;
+}
+
+void AlertEngine::Move(Alert& alert, AlertState state, TimePoint now) {
+  alert.status.state = state;
+  alert.status.since = now.wall;
+  alert.entered = now.boot;
+}
+
 void AlertEngine::Judge(const AlertRule& rule, std::string_view severity, double threshold,
                         const Observation& observation, TimePoint now) {
-  const auto [it, added] =
-      alerts_.try_emplace({rule.name, observation.service, std::string(severity)});
-  Alert& alert = it->second;
-  AlertStatus& status = alert.status;
-  if (added) {
-    status.alert = rule.name;
-    status.service = observation.service;
-    status.severity = severity;
-    status.threshold = threshold;
-    status.unit = "percent";
-    status.advice = "look for a busy loop or polling in " + observation.service +
-                    "; stop it while nobody needs it";
-    Enter(status, AlertState::kInactive, now.wall);
-  }
+  Alert& alert = AlertOf(rule, severity, observation.service);
+  if (alert.seen == now.boot) return;  // a later rule of this name has judged it
   alert.seen = now.boot;
   alert.always_shown = observation.configured;
+  AlertStatus& status = alert.status;
+  status.threshold = threshold;
   const bool holds = observation.value && *observation.value > threshold;
-  const AlertState before = status.state;
-  if (holds) {
-    status.value = *observation.value;
-    status.summary = Summary(status, observation.idle_seconds);
-    if (before == AlertState::kInactive || before == AlertState::kResolved) {
-      Enter(status, AlertState::kPending, now.wall);
-      alert.entered = now.boot;
-    }
-    if (status.state == AlertState::kPending && now.boot - alert.entered >= rule.hold) {
-      Enter(status, AlertState::kFiring, now.wall);
-      alert.entered = now.boot;
-    }
-  } else if (before == AlertState::kPending) {
-    Enter(status, AlertState::kInactive, now.wall);
-  } else if (before == AlertState::kFiring) {
-    Enter(status, AlertState::kResolved, now.wall);
-    alert.entered = now.boot;
+  if (!holds) {
+    if (status.state == AlertState::kPending) Move(alert, AlertState::kInactive, now);
+    if (status.state == AlertState::kFiring) Move(alert, AlertState::kResolved, now);
+    return;
+  }
+  status.value = *observation.value;
+  status.summary = Summary(status, observation.idle_seconds);
+  if (status.state == AlertState::kInactive || status.state == AlertState::kResolved) {
+    Move(alert, AlertState::kPending, now);
+  }
+  if (status.state == AlertState::kPending && now.boot - alert.entered >= rule.hold) {
+    Move(alert, AlertState::kFiring, now);
   }
 }
 
@@ -124,26 +129,26 @@ void AlertEngine::Judge(const AlertRule& rule, std::string_view severity, double
 void AlertEngine::Age(TimePoint now) {
   for (auto it = alerts_.begin(); it != alerts_.end();) {
     Alert& alert = it->second;
-    if (alert.seen != now.boot && alert.status.state == AlertState::kFiring) {
-      Enter(alert.status, AlertState::kResolved, now.wall);
-      alert.entered = now.boot;
+    const bool gone = alert.seen != now.boot;
+    if (gone && alert.status.state == AlertState::kFiring) Move(alert, AlertState::kResolved, now);
+    if (gone && alert.status.state == AlertState::kPending) Move(alert, AlertState::kInactive, now);
+    if (alert.status.state == AlertState::kResolved && now.boot - alert.entered >= kTellResolved) {
+      Move(alert, AlertState::kInactive, now);
     }
-    const bool told =
-        alert.status.state == AlertState::kResolved && now.boot - alert.entered < kTellResolved;
-    if (alert.status.state == AlertState::kResolved && !told) {
-      Enter(alert.status, AlertState::kInactive, now.wall);
-    }
-    it = alert.seen != now.boot && !told ? alerts_.erase(it) : std::next(it);
+    it = gone && alert.status.state == AlertState::kInactive ? alerts_.erase(it) : std::next(it);
   }
 }
 
 std::vector<AlertStatus> AlertEngine::Statuses() const {
-  std::vector<AlertStatus> statuses;
+  std::vector<const Alert*> active;
   for (const auto& [key, alert] : alerts_) {
-    if (alert.status.state != AlertState::kInactive) statuses.push_back(alert.status);
+    if (alert.status.state != AlertState::kInactive) active.push_back(&alert);
   }
-  std::stable_sort(statuses.begin(), statuses.end(),
-                   [](const AlertStatus& a, const AlertStatus& b) { return a.since > b.since; });
+  // By the boot clock: the wall clock of `since` may have jumped.
+  std::stable_sort(active.begin(), active.end(),
+                   [](const Alert* a, const Alert* b) { return a->entered > b->entered; });
+  std::vector<AlertStatus> statuses;
+  for (const Alert* alert : active) statuses.push_back(alert->status);
   return statuses;
 }
 

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "analysis/idle_tracker.h"
@@ -47,7 +49,8 @@ struct AlertStatus {
 };
 
 // Walks every alert through inactive -> pending -> firing -> resolved, in Prometheus' sense.
-// Resolved ones are told of for 15 minutes.
+// Resolved ones are told of for 15 minutes. A stopped or vanished service has no alert that holds.
+// Of several rules with one name, the last that names a service counts for it.
 // Threads: one.
 class AlertEngine {
  public:
@@ -62,12 +65,12 @@ class AlertEngine {
  private:
   struct Alert {
     AlertStatus status;
-    BootTime entered;
-    BootTime seen;  // last tick at which its service was there
+    BootTime entered;              // the state it is in
+    std::optional<BootTime> seen;  // last tick at which its service was there
     bool always_shown = false;
   };
   struct Observation {
-    std::string service;
+    std::string_view service;     // of the snapshot
     bool configured = false;      // supervised or watched
     std::optional<double> value;  // nothing when the condition cannot hold
     double idle_seconds = 0;
@@ -76,10 +79,13 @@ class AlertEngine {
   std::vector<Observation> Observe(const Snapshot& snapshot, const IdleTracker& idle) const;
   void Judge(const AlertRule& rule, std::string_view severity, double threshold,
              const Observation& observation, TimePoint now);
+  Alert& AlertOf(const AlertRule& rule, std::string_view severity, std::string_view service);
+  static void Move(Alert& alert, AlertState state, TimePoint now);
   void Age(TimePoint now);
 
   const std::vector<AlertRule> rules_;
-  std::map<std::vector<std::string>, Alert> alerts_;  // by rule, service, severity
+  using Key = std::tuple<std::string, std::string, std::string>;  // rule, service, severity
+  std::map<Key, Alert, std::less<>> alerts_;
 };
 
 }  // namespace idlewatt

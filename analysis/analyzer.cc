@@ -30,9 +30,9 @@ Analyzer::Analyzer(AnalysisOptions options)
       alerts_(std::move(options.alerts)) {}
 
 void Analyzer::Analyze(const Snapshot& snapshot, Readings& out) {
-  const std::vector<PowerLedger::DomainEnergy> used = power_.Update(snapshot, out);
+  const std::vector<PowerLedger::DomainEnergy> domains = power_.Update(snapshot, out);
   // Energy of this tick was used in the state that the tick before found.
-  attribution_.Update(snapshot, used, idle_.idle(), out);
+  attribution_.Update(snapshot, domains, idle_, out);
   idle_.Update(snapshot, out);
   alerts_.Update(snapshot, idle_, out);
 }

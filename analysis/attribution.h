@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <limits>
 #include <map>
 #include <optional>
@@ -8,17 +9,20 @@
 #include <utility>
 #include <vector>
 
+#include "analysis/idle_tracker.h"
 #include "analysis/power_ledger.h"
 #include "collector/snapshot.h"
 
 namespace idlewatt {
 
-// The lowest power a domain drew while the machine was all but unused, over the last hour.
+// The lowest power a domain drew while the machine was all but unused, over the last hour (to the
+// minute).
 // Threads: one.
 class FloorEstimator {
  public:
+  // `busy_share` of all CPUs, 0 to 1. Power of 0 W is a counter that stood still, not a floor.
   void Observe(BootTime now, double watts, double busy_share);
-  // Nothing until the machine has been seen unused.
+  // As of the last observation; nothing until the machine has been seen unused.
   std::optional<double> Watts() const;
 
  private:
@@ -30,57 +34,58 @@ class FloorEstimator {
 
 // Gives every joule to a service, to the floor of its domain, or to nobody.
 //
-// Per domain and tick, of the measured energy: the floor (what the domain draws when nothing runs)
+// Per domain and step, of the measured energy: the floor (what the domain draws when nothing runs)
 // stays with the host; the rest is shared by CPU time. What CPU time no service accounts for is
-// unattributed. Sum of services + floor + unattributed = measured, at every tick, to rounding.
-// Domains are chosen so that no joule counts twice: packages and DRAM, else the whole platform,
-// else the battery, else the model.
+// unattributed. Sum of services + floor + unattributed = measured, at every step, to rounding.
+// Domains are chosen so that no joule counts twice, see DistinctDomains. A step is a tick in which
+// they were read; CPU time of the ticks between is kept for it.
 //
 // Threads: one.
 class Attribution {
  public:
   explicit Attribution(std::optional<PowerModel> model) : model_(model) {}
 
-  // Takes what the domains used and who was idle (by service name, as of the tick before).
-  // Appends energies and powers of the services, floors and unattributed energy.
-  void Update(const Snapshot& snapshot, const std::vector<PowerLedger::DomainEnergy>& used,
-              const std::map<std::string, bool>& idle, Readings& out);
+  // Takes the tick in `snapshot` (it must be every tick), the domains that are there, and who was
+  // idle by the tick before. Appends energies and powers of the services that are there, floors
+  // and unattributed energy.
+  void Update(const Snapshot& snapshot, const std::vector<PowerLedger::DomainEnergy>& domains,
+              const IdleTracker& idle, Readings& out);
 
  private:
   struct Energy {
+    bool known = false;  // had a step
     double active = 0;
     double idle = 0;
-    double watts = 0;  // of the last step
-    BootTime last_used;
+    std::optional<double> watts;  // of the last step
+  };
+  static constexpr size_t kComponents = 2;
+  static constexpr std::array<std::string_view, kComponents> kComponentNames{"cpu", "dram"};
+  struct Service {
+    double cpu = 0;  // seconds used since the last step
+    BootTime seen;   // last tick at which it was there
+    std::array<Energy, kComponents> energy;
   };
   struct Rest {
-    FloorEstimator floor;
     double floor_joules = 0;
     double unattributed_joules = 0;
   };
-  using Shares = std::map<std::string, double>;  // CPU seconds since the last step, by service
+  using Domain = PowerLedger::DomainEnergy;
 
-  Shares TakeCpuShares(const Snapshot& snapshot);
-  double FloorJoules(const PowerLedger::DomainEnergy& domain, Rest& rest, BootTime now,
-                     double busy_share) const;
-  void Distribute(const PowerLedger::DomainEnergy& domain, const Shares& shares,
-                  double busy_seconds, double busy_share, const std::map<std::string, bool>& idle,
-                  BootTime now);
-  void Publish(Readings& out) const;
+  void CountCpu(const Snapshot& snapshot);
+  void Step(const std::vector<Domain>& machine, const IdleTracker& idle, BootTime now);
+  double FloorJoules(const Domain& domain, bool nothing_ran, BootTime now);
+  void Distribute(const Domain& domain, const IdleTracker& idle, BootTime now);
+  void ForgetGone(BootTime now);
+  void Publish(BootTime now, Readings& out) const;
 
   const std::optional<PowerModel> model_;
-  std::map<std::pair<std::string, std::string>, Energy> services_;  // by service, component
-  std::map<std::string, Rest> domains_;
-  std::map<std::string, double> last_cpu_;  // by service, at the last step
-  double last_busy_ = -1;                   // host's busy CPU seconds at the last step
-  double last_all_ = 0;
+  std::map<std::string, Service, std::less<>> services_;
+  std::map<std::string, Rest> rests_;                                     // by domain
+  std::map<std::pair<std::string, std::string>, FloorEstimator> floors_;  // by source, domain
+  HostTime host_;  // used since the last step
 };
 
-// Of the domains that were read, those that together are the machine, each joule once.
-std::vector<PowerLedger::DomainEnergy> DistinctDomains(
-    const std::vector<PowerLedger::DomainEnergy>& used);
-
-// What the machine draws now, from the same domains; nothing where nothing measures.
+// What the machine draws now, from the domains that are shared out; nothing where nothing measures.
 struct MachinePower {
   double watts = 0;
   std::string source;

@@ -1,56 +1,92 @@
 #include "analysis/idle_tracker.h"
 
+#include <algorithm>
+#include <functional>
+#include <span>
+
 #include "analysis/metrics.h"
 #include "collector/metrics.h"
 
 namespace idlewatt {
+namespace {
+
+// Less than this is not a jump of the wall clock but its slow correction.
+constexpr std::chrono::seconds kWallJump{1};
+
+// Of a metric whose first label is the service, the series of one service.
+std::span<const SnapshotValue> OfService(const Snapshot& snapshot, const Metric& metric,
+                                         std::string_view service) {
+  const auto name = [](const SnapshotValue& value) -> std::string_view {
+    return value.series->labels[0];
+  };
+  const auto range =
+      std::ranges::equal_range(snapshot.Family(metric), service, std::ranges::less(), name);
+  return {range.begin(), range.end()};
+}
+
+}  // namespace
 
 std::optional<double> ServiceCpuRatio(const Snapshot& snapshot, std::string_view service) {
   std::optional<double> ratio;
-  for (const SnapshotValue& value : snapshot.Family(metrics::kServiceCpuSeconds)) {
-    if (value.series->labels[0] != service) continue;
+  for (const SnapshotValue& value : OfService(snapshot, metrics::kServiceCpuSeconds, service)) {
     if (const auto rate = value.Rate()) ratio = ratio.value_or(0) + *rate;
   }
   return ratio;
 }
 
 void IdleTracker::Update(const Snapshot& snapshot, Readings& out) {
-  std::map<std::string, TimePoint> still_there;
-  idle_.clear();
+  const BootTime now = snapshot.time.boot;
   for (const SnapshotValue& processes : snapshot.Family(metrics::kServiceProcesses)) {
-    const std::string& service = processes.series->labels[0];
     if (processes.value <= 0) continue;
-    const auto before = last_activity_.find(service);
-    const bool used = before == last_activity_.end() || IsUsed(snapshot, service);
-    const TimePoint last = used ? snapshot.time : before->second;
-    still_there[service] = last;
-    const auto unused_for = snapshot.time.boot - last.boot;
-    const bool idle = unused_for >= AfterFor(service);
-    idle_[service] = idle;
-    out.Add(metrics::kServiceIdle, {service}, idle ? 1 : 0);
-    out.Add(metrics::kServiceIdleSeconds, {service}, ToSeconds(unused_for));
-    // Told on today's wall clock, so that a jump of it does not move the event.
-    out.Add(metrics::kServiceLastActivity, {service},
-            ToSeconds(snapshot.time.wall.time_since_epoch()) - ToSeconds(unused_for));
+    const std::string& service = processes.series->labels[0];
+    const auto [it, added] = services_.try_emplace(service);
+    State& state = it->second;
+    if (!added && state.seen == now) continue;  // one name in two kinds
+    state.seen = now;
+    if (added || IsUsed(snapshot, service)) state.activity = snapshot.time;
+    state.idle = now - state.activity.boot >= AfterFor(service);
+    Publish(service, state, snapshot.time, out);
   }
-  last_activity_ = std::move(still_there);
+  std::erase_if(services_, [&](const auto& item) { return item.second.seen != now; });
 }
 
-double IdleTracker::IdleSeconds(const std::string& service, TimePoint now) const {
-  const auto last = last_activity_.find(service);
-  return last == last_activity_.end() ? 0 : ToSeconds(now.boot - last->second.boot);
+void IdleTracker::Publish(const std::string& service, State& state, TimePoint now,
+                          Readings& out) const {
+  const auto unused_for = now.boot - state.activity.boot;
+  // Told on today's wall clock, so that a jump of it does not move the event.
+  const WallTime told =
+      now.wall - std::chrono::duration_cast<std::chrono::milliseconds>(unused_for);
+  if (std::chrono::abs(told - state.activity.wall) >= kWallJump) state.activity.wall = told;
+  out.Add(metrics::kServiceIdle, {service}, state.idle ? 1 : 0);
+  out.Add(metrics::kServiceIdleSeconds, {service}, ToSeconds(unused_for));
+  out.Add(metrics::kServiceLastActivity, {service},
+          ToSeconds(state.activity.wall.time_since_epoch()));
 }
 
+bool IdleTracker::IsIdle(std::string_view service) const {
+  const auto it = services_.find(service);
+  return it != services_.end() && it->second.idle;
+}
+
+double IdleTracker::IdleSeconds(std::string_view service) const {
+  const auto it = services_.find(service);
+  return it == services_.end() ? 0 : ToSeconds(it->second.seen - it->second.activity.boot);
+}
+
+// Only what was read in this tick tells of use in it.
 bool IdleTracker::IsUsed(const Snapshot& snapshot, const std::string& service) const {
-  const SnapshotValue* seen = snapshot.Find(metrics::kServiceConnectionsSeen, {service});
-  if (seen == nullptr) {
-    return ServiceCpuRatio(snapshot, service).value_or(0) > options_.cpu_ratio;
+  const BootTime now = snapshot.time.boot;
+  const auto seen = OfService(snapshot, metrics::kServiceConnectionsSeen, service);
+  if (seen.empty()) {
+    const auto cpu = OfService(snapshot, metrics::kServiceCpuSeconds, service);
+    return !cpu.empty() && cpu[0].time.boot == now &&
+           ServiceCpuRatio(snapshot, service).value_or(0) > options_.cpu_ratio;
   }
-  if (seen->Increase().value_or(0) > 0) return true;
+  if (seen[0].time.boot != now) return false;
+  if (seen[0].Increase().value_or(0) > 0) return true;
   double bytes_per_second = 0;
-  for (const std::string_view direction : {"in", "out"}) {
-    const SnapshotValue* bytes = snapshot.Find(metrics::kServiceNetworkBytes, {service, direction});
-    if (bytes != nullptr) bytes_per_second += bytes->Rate().value_or(0);
+  for (const SnapshotValue& bytes : OfService(snapshot, metrics::kServiceNetworkBytes, service)) {
+    bytes_per_second += bytes.Rate().value_or(0);
   }
   return bytes_per_second > options_.network_bytes_per_second;
 }

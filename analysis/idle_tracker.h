@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "collector/frame.h"
 #include "collector/snapshot.h"
@@ -19,7 +21,7 @@ struct IdleOptions {
 
 // Is anybody using a service? By the bytes and connections on its ports where they are known; CPU
 // counts as use only where they are not: a service nobody talks to that burns CPU is idle and
-// wasteful, which is the finding.
+// wasteful, which is the finding. The first sight of a service, and its return, count as use.
 // Threads: one.
 class IdleTracker {
  public:
@@ -27,18 +29,24 @@ class IdleTracker {
 
   // Takes the tick in `snapshot` and appends the idle metrics of every service that has processes.
   void Update(const Snapshot& snapshot, Readings& out);
-  // By service; only those with processes.
-  const std::map<std::string, bool>& idle() const { return idle_; }
-  // Since its last activity; 0 for a service that is not known.
-  double IdleSeconds(const std::string& service, TimePoint now) const;
+  // As of the last tick; false for a service without processes.
+  bool IsIdle(std::string_view service) const;
+  // From its last activity to the last tick; 0 for a service without processes.
+  double IdleSeconds(std::string_view service) const;
 
  private:
+  struct State {
+    TimePoint activity;  // the last one; its wall time follows jumps of the wall clock
+    BootTime seen;
+    bool idle = false;
+  };
+
   bool IsUsed(const Snapshot& snapshot, const std::string& service) const;
   std::chrono::milliseconds AfterFor(const std::string& service) const;
+  void Publish(const std::string& service, State& state, TimePoint now, Readings& out) const;
 
   const IdleOptions options_;
-  std::map<std::string, TimePoint> last_activity_;
-  std::map<std::string, bool> idle_;
+  std::map<std::string, State, std::less<>> services_;  // with processes
 };
 
 // CPU of a service over the last interval, 1 is one CPU; nothing at its first reading.

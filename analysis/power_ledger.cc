@@ -1,41 +1,32 @@
 #include "analysis/power_ledger.h"
 
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include "collector/metrics.h"
 
 namespace idlewatt {
 namespace {
 
-struct HostTime {
-  double busy = 0;
-  double all = 0;
-};
-
-// Nothing at the first reading of the host.
-std::optional<HostTime> HostTimeUsed(const Snapshot& snapshot) {
-  HostTime used;
-  bool any = false;
-  for (const SnapshotValue& value : snapshot.Family(metrics::kHostCpuSeconds)) {
-    const std::optional<double> seconds = value.Increase();
-    if (!seconds) continue;
-    any = true;
-    used.all += *seconds;
-    const std::string_view mode = value.series->Label("mode");
-    if (mode != "idle" && mode != "iowait") used.busy += *seconds;
-  }
-  if (!any) return std::nullopt;
-  return used;
-}
+using DomainEnergy = PowerLedger::DomainEnergy;
 
 bool IsFresh(const SnapshotValue& value, const Snapshot& snapshot) {
   return value.time.boot == snapshot.time.boot;
 }
 
-// Does this series measure the power of the machine, and not of a device in it?
-bool IsMeter(const SnapshotValue& value) {
-  const std::string_view source = value.series->Label("source");
-  const std::string_view domain = value.series->Label("domain");
-  return source == "rapl" || ((source == "battery" || source == "hwmon") && domain == "system");
+template <typename Matches>
+std::vector<DomainEnergy> Pick(const std::vector<DomainEnergy>& domains, Matches matches) {
+  std::vector<DomainEnergy> picked;
+  std::copy_if(domains.begin(), domains.end(), std::back_inserter(picked), matches);
+  return picked;
 }
+
+bool IsPackage(const DomainEnergy& d) {
+  return d.source == "rapl" && d.domain.starts_with("package");
+}
+
+bool IsDram(const DomainEnergy& d) { return d.source == "rapl" && d.domain.starts_with("dram"); }
 
 }  // namespace
 
@@ -45,14 +36,23 @@ std::optional<double> BusyShare(const Snapshot& snapshot) {
   return used->busy / used->all;
 }
 
-std::optional<double> BusySeconds(const Snapshot& snapshot) {
-  const std::optional<HostTime> used = HostTimeUsed(snapshot);
-  if (!used) return std::nullopt;
-  return used->busy;
+std::vector<DomainEnergy> DistinctDomains(const std::vector<DomainEnergy>& domains) {
+  if (std::any_of(domains.begin(), domains.end(), IsPackage)) {
+    return Pick(domains, [](const DomainEnergy& d) { return IsPackage(d) || IsDram(d); });
+  }
+  for (const auto& [source, name] :
+       {std::pair("rapl", "psys"), std::pair("hwmon", "system"), std::pair("battery", "system"),
+        std::pair("model", "system")}) {
+    auto picked = Pick(
+        domains, [&](const DomainEnergy& d) { return d.source == source && d.domain == name; });
+    if (!picked.empty()) return picked;
+  }
+  return {};
 }
 
-std::vector<PowerLedger::DomainEnergy> PowerLedger::Update(const Snapshot& snapshot,
-                                                           Readings& out) {
+std::vector<DomainEnergy> PowerLedger::Update(const Snapshot& snapshot, Readings& out) {
+  awake_.Update(snapshot);
+  NoteWhatSourcesGive(snapshot);
   std::vector<DomainEnergy> used;
   FromEnergy(snapshot, out, used);
   FromWatts(snapshot, out, used);
@@ -60,48 +60,81 @@ std::vector<PowerLedger::DomainEnergy> PowerLedger::Update(const Snapshot& snaps
   return used;
 }
 
+PowerLedger::Domain& PowerLedger::DomainOf(const SnapshotValue& value) {
+  const auto& labels = value.series->labels;
+  const auto it =
+      domains_.find(std::tuple<std::string_view, std::string_view>(labels[0], labels[1]));
+  return it != domains_.end() ? it->second : domains_[{labels[0], labels[1]}];
+}
+
+void PowerLedger::NoteWhatSourcesGive(const Snapshot& snapshot) {
+  for (const SnapshotValue& value : snapshot.Family(metrics::kPowerWatts)) {
+    Domain& domain = DomainOf(value);
+    if (domain.watts_made != value.time.boot) domain.gives_watts = true;
+  }
+  for (const SnapshotValue& value : snapshot.Family(metrics::kEnergyJoules)) {
+    Domain& domain = DomainOf(value);
+    if (domain.energy_made != value.time.boot) domain.gives_energy = true;
+  }
+}
+
+DomainEnergy PowerLedger::Row(const SnapshotValue& value, Domain& domain,
+                              const Snapshot& snapshot) const {
+  const auto& labels = value.series->labels;
+  DomainEnergy row{labels[0], labels[1]};
+  row.fresh = IsFresh(value, snapshot);
+  if (!row.fresh) return row;
+  const auto awake_before = std::exchange(domain.awake, awake_.Now());
+  const auto slept_before = std::exchange(domain.slept, awake_.Slept());
+  if (value.previous) {
+    row.seconds = ToSeconds(domain.awake - awake_before);
+    row.slept = domain.slept != slept_before;
+  }
+  return row;
+}
+
 void PowerLedger::FromEnergy(const Snapshot& snapshot, Readings& out,
                              std::vector<DomainEnergy>& used) {
   for (const SnapshotValue& value : snapshot.Family(metrics::kEnergyJoules)) {
-    const auto& labels = value.series->labels;
-    Domain& domain = domains_[{labels[0], labels[1]}];
-    if (domain.energy_is_ours) continue;
-    const std::optional<double> joules = value.Increase();
-    if (!joules) continue;
-    if (IsFresh(value, snapshot)) {
-      used.push_back(
-          {labels[0], labels[1], *joules, ToSeconds(value.time.boot - value.previous->boot)});
+    Domain& domain = DomainOf(value);
+    if (domain.energy_made == value.time.boot) continue;
+    DomainEnergy row = Row(value, domain, snapshot);
+    if (row.fresh) {
+      // Between a sum of ours and a counter of the source lies no energy.
+      const bool joins = value.previous && domain.energy_made == value.previous->boot;
+      const std::optional<double> joules = joins ? std::nullopt : value.Increase();
+      if (!joules) row.seconds = 0;
+      row.joules = joules.value_or(0);
+      domain.watts.reset();
+      if (row.seconds > 0) domain.watts = row.joules / row.seconds;
     }
-    const SnapshotValue* watts = snapshot.Find(metrics::kPowerWatts, {labels[0], labels[1]});
-    if (watts != nullptr && !domain.watts_are_ours) continue;
-    domain.watts_are_ours = true;
-    out.Add(metrics::kPowerWatts, {labels[0], labels[1]}, *value.Rate());
+    if (domain.watts && !domain.gives_watts) {
+      out.Add(metrics::kPowerWatts, {row.source, row.domain}, *domain.watts);
+      domain.watts_made = snapshot.time.boot;
+    }
+    used.push_back(std::move(row));
   }
 }
 
 void PowerLedger::FromWatts(const Snapshot& snapshot, Readings& out,
                             std::vector<DomainEnergy>& used) {
   for (const SnapshotValue& value : snapshot.Family(metrics::kPowerWatts)) {
-    const auto& labels = value.series->labels;
-    Domain& domain = domains_[{labels[0], labels[1]}];
-    if (domain.watts_are_ours) continue;
-    if (!domain.energy_is_ours) {
-      if (snapshot.Find(metrics::kEnergyJoules, {labels[0], labels[1]}) != nullptr) continue;
-      domain.energy_is_ours = true;
+    Domain& domain = DomainOf(value);
+    if (domain.watts_made == value.time.boot || domain.gives_energy) continue;
+    DomainEnergy row = Row(value, domain, snapshot);
+    if (row.seconds > 0) {
+      row.joules = std::max(0.0, (value.value + value.previous->value) / 2 * row.seconds);
+      domain.joules += row.joules;
     }
-    if (IsFresh(value, snapshot) && value.previous) {
-      const double seconds = ToSeconds(value.time.boot - value.previous->boot);
-      const double joules = (value.value + value.previous->value) / 2 * seconds;
-      domain.joules += joules;
-      used.push_back({labels[0], labels[1], joules, seconds});
-    }
-    out.Add(metrics::kEnergyJoules, {labels[0], labels[1]}, domain.joules);
+    out.Add(metrics::kEnergyJoules, {row.source, row.domain}, domain.joules);
+    domain.energy_made = snapshot.time.boot;
+    used.push_back(std::move(row));
   }
 }
 
 void PowerLedger::FromModel(const Snapshot& snapshot, Readings& out,
                             std::vector<DomainEnergy>& used) {
-  if (IsMetered(snapshot)) return;
+  if (!DistinctDomains(used).empty()) return;
   if (!model_) {
     out.AddRefused(
         "model", "estimated power of the machine",
@@ -111,34 +144,19 @@ void PowerLedger::FromModel(const Snapshot& snapshot, Readings& out,
   }
   out.AddSource("model", "estimated power of the machine, from CPU use");
   Domain& domain = domains_[{"model", "system"}];
-  domain.watts_are_ours = domain.energy_is_ours = true;
-  const auto host = snapshot.Family(metrics::kHostCpuSeconds);
-  const std::optional<double> busy = BusyShare(snapshot);
-  if (busy && !host.empty()) {
+  DomainEnergy row{"model", "system"};
+  row.fresh = IsHostFresh(snapshot);
+  if (const std::optional<double> busy = BusyShare(snapshot)) {
     const double watts = model_->idle_watts + (model_->max_watts - model_->idle_watts) * *busy;
-    if (IsFresh(host[0], snapshot) && host[0].previous) {
-      const double seconds = ToSeconds(host[0].time.boot - host[0].previous->boot);
-      domain.joules += watts * seconds;
-      used.push_back({"model", "system", watts * seconds, seconds});
-    }
-    out.Add(metrics::kPowerWatts, {"model", "system"}, watts);
+    row.seconds = ToSeconds(awake_.Step());
+    row.joules = watts * row.seconds;
+    domain.joules += row.joules;
+    out.Add(metrics::kPowerWatts, {row.source, row.domain}, watts);
+    domain.watts_made = snapshot.time.boot;
   }
-  out.Add(metrics::kEnergyJoules, {"model", "system"}, domain.joules);
-}
-
-bool PowerLedger::IsMetered(const Snapshot& snapshot) const {
-  for (const Metric* metric : {&metrics::kPowerWatts, &metrics::kEnergyJoules}) {
-    for (const SnapshotValue& value : snapshot.Family(*metric)) {
-      // An energy counter summed from watts stays when its meter is gone for a while.
-      const auto& labels = value.series->labels;
-      const auto domain = domains_.find({labels[0], labels[1]});
-      const bool derived = domain != domains_.end() &&
-                           (metric == &metrics::kPowerWatts ? domain->second.watts_are_ours
-                                                            : domain->second.energy_is_ours);
-      if (!derived && IsMeter(value)) return true;
-    }
-  }
-  return false;
+  out.Add(metrics::kEnergyJoules, {row.source, row.domain}, domain.joules);
+  domain.energy_made = snapshot.time.boot;
+  used.push_back(std::move(row));
 }
 
 }  // namespace idlewatt

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
-#include <utility>
+#include <string_view>
+#include <tuple>
 #include <vector>
 
+#include "analysis/awake_clock.h"
 #include "collector/frame.h"
 #include "collector/snapshot.h"
 
@@ -18,44 +21,61 @@ struct PowerModel {
 };
 
 // The power and energy of every domain, whichever of the two its source gives: watts are made from
-// energy counters, energy is summed from watts. Where nothing measures the machine, the model fills
-// in: idle_watts + (max_watts - idle_watts) x busy share of all CPUs.
+// energy counters, energy is summed from watts. What a source gives itself is never made here, not
+// even while it is missing. Where nothing measures the machine, the model fills in:
+// idle_watts + (max_watts - idle_watts) x busy share of all CPUs. Time slept uses no energy that
+// is summed here.
 // Threads: one.
 class PowerLedger {
  public:
   explicit PowerLedger(std::optional<PowerModel> model) : model_(model) {}
 
-  // Energy a domain used between its last two readings.
+  // A domain that is there in this tick.
   struct DomainEnergy {
     std::string source;
     std::string domain;
-    double joules = 0;
-    double seconds = 0;
+    double joules = 0;   // used between its last two readings
+    double seconds = 0;  // awake between them; 0 unless it was read in this tick and before
+    bool fresh = false;  // read in this tick
+    bool slept = false;  // the machine was suspended between the two
   };
-  // Appends the missing watts and energies for the tick in `snapshot`. Gives the domains that were
-  // read in this tick and the one before.
+  // Appends the missing watts and energies for the tick in `snapshot`, which must be every tick.
   std::vector<DomainEnergy> Update(const Snapshot& snapshot, Readings& out);
 
  private:
   struct Domain {
-    bool watts_are_ours = false;  // derived here, not read
-    bool energy_is_ours = false;
-    double joules = 0;  // summed here
+    bool gives_watts = false;  // its source does, or did
+    bool gives_energy = false;
+    // The ticks for which the values were last made here, to tell them from what was read.
+    std::optional<BootTime> watts_made;
+    std::optional<BootTime> energy_made;
+    std::optional<double> watts;        // made from the last two readings of energy
+    double joules = 0;                  // summed here
+    std::chrono::nanoseconds awake{0};  // on the awake clock, at its last reading
+    std::chrono::nanoseconds slept{0};  // by then
   };
-  using Key = std::pair<std::string, std::string>;  // source, domain
+  using Key = std::tuple<std::string, std::string>;  // source, domain
 
+  Domain& DomainOf(const SnapshotValue& value);
+  void NoteWhatSourcesGive(const Snapshot& snapshot);
+  // A row for `value` that tells how long it took since the reading before.
+  DomainEnergy Row(const SnapshotValue& value, Domain& domain, const Snapshot& snapshot) const;
   void FromEnergy(const Snapshot& snapshot, Readings& out, std::vector<DomainEnergy>& used);
   void FromWatts(const Snapshot& snapshot, Readings& out, std::vector<DomainEnergy>& used);
   void FromModel(const Snapshot& snapshot, Readings& out, std::vector<DomainEnergy>& used);
-  bool IsMetered(const Snapshot& snapshot) const;
 
   const std::optional<PowerModel> model_;
-  std::map<Key, Domain> domains_;
+  AwakeClock awake_;
+  std::map<Key, Domain, std::less<>> domains_;
 };
+
+// Of the domains that are there, those that together are the machine, each joule once: CPU packages
+// with DRAM, else the platform (psys), else the machine's own meter, else the battery, else the
+// model.
+std::vector<PowerLedger::DomainEnergy> DistinctDomains(
+    const std::vector<PowerLedger::DomainEnergy>& domains);
 
 // Share of all CPUs that was busy between the last two readings of the host, 0 to 1.
 std::optional<double> BusyShare(const Snapshot& snapshot);
-// CPU seconds spent busy between the last two readings of the host.
-std::optional<double> BusySeconds(const Snapshot& snapshot);
 
 }  // namespace idlewatt

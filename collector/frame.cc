@@ -12,12 +12,11 @@ void Readings::Add(const Metric& metric, std::initializer_list<std::string_view>
 }
 
 void Readings::AddSource(std::string source, std::string gives) {
-  sources.push_back({std::move(source), std::move(gives), std::nullopt, {}, {}, {}, {}});
+  sources.push_back({std::move(source), std::move(gives), std::nullopt, {}});
 }
 
 void Readings::AddRefused(std::string source, std::string gives, Error error, std::string remedy) {
-  sources.push_back(
-      {std::move(source), std::move(gives), std::move(error), std::move(remedy), {}, {}, {}});
+  sources.push_back({std::move(source), std::move(gives), std::move(error), std::move(remedy)});
 }
 
 void Readings::Clear() {

@@ -37,10 +37,14 @@ struct ProcessRow {
 
 // One thing that can be read, or why it can't: a row of `idlewatt sensors`.
 struct SourceStatus {
-  std::string source;          // "rapl", "thermal_zone:acpitz0"
+  std::string source;          // "rapl", "thermal:thermal_zone0"
   std::string gives;           // "energy of package-0, dram"
   std::optional<Error> error;  // nothing when it was read
   std::string remedy;          // what would allow it; empty when nothing would
+  // Set by the loop: who reads it, how often, and what the last read of all its sources took.
+  std::string_view sampler{};
+  std::chrono::nanoseconds period{0};
+  std::chrono::nanoseconds cost{0};
 };
 
 // What one sampler read in one call.

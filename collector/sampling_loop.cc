@@ -151,8 +151,7 @@ void SamplingLoop::CollectLane(Entry& entry, TimePoint now, nanoseconds patience
                 "has not answered for " + std::to_string(kHungAfter.count()) + " s"};
     NoteFailure(entry, now, error);
     entry.succeeded = false;
-    entry.sources = {
-        {std::string(entry.info->name), std::string(entry.info->help), error, {}, {}, {}, {}}};
+    entry.sources = {{std::string(entry.info->name), std::string(entry.info->help), error, {}}};
   }
   SamplerRun run{entry.info, SamplerRun::Outcome::kPending};
   run.period = entry.period;

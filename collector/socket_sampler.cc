@@ -39,7 +39,11 @@ std::map<uint16_t, std::string> SocketSampler::Ports() const {
 Result<void> SocketSampler::Read(TimePoint /*now*/, Readings& out) {
   const std::map<uint16_t, std::string> ports = Ports();
   if (ports.empty()) {
-    return Error{ErrorCode::kNoData, "sockets", 0, "no service has a port set"};
+    // Not a failure: the next service that starts may have one.
+    out.AddRefused("sockets", "connections and bytes on the ports of the services",
+                   Error{ErrorCode::kNoData, "sockets", 0, "no running service has a port set"},
+                   "set port in [[service]] or [[watch]]");
+    return {};
   }
   std::vector<uint16_t> numbers;
   for (const auto& [port, service] : ports) numbers.push_back(port);

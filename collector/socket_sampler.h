@@ -28,7 +28,7 @@ struct TcpConnection {
 //          and went between two reads shows as TIME_WAIT, on the service's side or, for clients
 //          on this machine, on theirs.
 // Units:   bytes and counts.
-// Errors:  kNoData when no service has a known port; of netlink: the read fails.
+// Errors:  of netlink: the read fails. No service with a port: a refused source, and no values.
 // Threads: sampler thread only.
 // Owns:    one netlink socket.
 class SocketSampler final : public Sampler {

@@ -122,6 +122,7 @@ Json ServicesJson(const Snapshot& snapshot, const std::vector<ServiceStatus>& su
   for (const SnapshotValue& value : snapshot.Family(metrics::kServiceProcesses)) {
     const auto& labels = value.series->labels;
     if (listed.contains(labels[0]) && labels[1] == "supervised") continue;
+    if (labels[1] == "discovered" && value.value == 0) continue;  // gone; its counters still count
     measured[{labels[1] == "watched" ? "" : labels[1], labels[0]}] = value.value;
   }
   for (const auto& [key, processes] : measured) {

@@ -15,7 +15,7 @@ namespace idlewatt {
 using Json = nlohmann::ordered_json;
 
 // {"total","ready","running","services":[…]}: supervised services first, whatever their state;
-// then the watched and discovered ones that have processes.
+// then the watched ones, and the discovered ones that have processes.
 Json ServicesJson(const Snapshot& snapshot, const std::vector<ServiceStatus>& supervised);
 // {"total","processes":[…]}, those that use most CPU first, at most `limit`.
 Json ProcessesJson(const Snapshot& snapshot, size_t limit);

@@ -1,0 +1,232 @@
+#include "app/commands.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "app/config.h"
+#include "app/daemon.h"
+#include "app/http_client.h"
+#include "app/logging.h"
+#include "app/tables.h"
+#include "base/duration.h"
+#include "exporters/json_views.h"
+#include "storage/history_reader.h"
+
+namespace idlewatt {
+namespace {
+
+constexpr int kDone = 0;
+constexpr int kFailed = 1;
+
+int Fail(const Error& error) {
+  std::fprintf(stderr, "idlewatt: %s\n", error.ToString().c_str());
+  return kFailed;
+}
+
+// The configuration with what the command line overrides. Warnings go to the log.
+Result<Config> ConfigOf(const RunArguments& arguments) {
+  Config config;
+  if (!arguments.config.empty()) {
+    std::vector<std::string> warnings;
+    ASSIGN_OR_RETURN(config, LoadConfig(arguments.config, warnings));
+    SetUpLogging(config.log_level, config.log_format);
+    for (const std::string& warning : warnings) spdlog::warn("{}", warning);
+  } else {
+    SetUpLogging(config.log_level, config.log_format);
+  }
+  if (!arguments.http.empty()) config.http.listen = arguments.http;
+  if (!arguments.data_dir.empty()) config.data_dir = arguments.data_dir;
+  return config;
+}
+
+// Blocks what the daemon waits for or must not die of, before any thread is started: threads
+// inherit it. The supervisor reaps orphans by SIGCHLD.
+sigset_t BlockSignals() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals, signal);
+  sigset_t blocked = signals;
+  ::sigaddset(&blocked, SIGCHLD);
+  ::sigaddset(&blocked, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+  return signals;
+}
+
+// The next of `signals` that arrives.
+int WaitForSignal(const sigset_t& signals) {
+  int signal = 0;
+  while (::sigwait(&signals, &signal) != 0) {
+  }
+  return signal;
+}
+
+// Stops every service; a second SIGTERM or SIGINT kills them at once.
+void StopServices(Supervisor& supervisor, const sigset_t& signals) {
+  supervisor.StopAll();
+  bool killed = false;
+  while (!supervisor.WaitAllStopped(std::chrono::milliseconds(50))) {
+    const timespec no_wait{};
+    const int signal = ::sigtimedwait(&signals, nullptr, &no_wait);
+    if ((signal == SIGTERM || signal == SIGINT) && !killed) {
+      spdlog::warn("asked again: killing what still runs");
+      supervisor.KillAll();
+      killed = true;
+    }
+  }
+}
+
+}  // namespace
+
+int RunCommand(const RunArguments& arguments) {
+  const Result<Config> config = ConfigOf(arguments);
+  if (!config) return Fail(config.error());
+  auto roots = OpenRoots(arguments.procfs, arguments.sysfs);
+  if (!roots) return Fail(roots.error());
+  const sigset_t signals = BlockSignals();
+  auto daemon = Daemon::Start(*config, std::move(*roots));
+  if (!daemon) return Fail(daemon.error());
+  spdlog::info("page, API and metrics at http://{}/", (*daemon)->address());
+  spdlog::info("history in {}, {} services, one measurement every {}", config->data_dir,
+               config->services.size(), FormatDuration(config->collector.interval));
+  while (WaitForSignal(signals) == SIGHUP) {
+    spdlog::info("SIGHUP: this version does not reload; restart to apply a new configuration");
+  }
+  spdlog::info("stopping");
+  StopServices((*daemon)->supervisor(), signals);
+  if (!(*daemon)->Stop()) {
+    spdlog::default_logger()->flush();
+    std::_Exit(kDone);  // a driver hangs: what its thread uses must stay
+  }
+  spdlog::info("stopped");
+  return kDone;
+}
+
+int CheckConfigCommand(const std::string& path) {
+  std::vector<std::string> warnings;
+  const Result<Config> config = LoadConfig(path, warnings);
+  for (const std::string& warning : warnings) {
+    std::fprintf(stderr, "idlewatt: warning: %s\n", warning.c_str());
+  }
+  if (!config) return Fail(config.error());
+  std::printf("%s is right: %zu services, %zu watched\n", path.c_str(), config->services.size(),
+              config->collector.watched.size());
+  return kDone;
+}
+
+namespace {
+
+// Keeps the last frame.
+class LastFrame final : public FrameSink {
+ public:
+  void OnFrame(Frame frame) override { last = std::move(frame); }
+  Frame last;
+};
+
+}  // namespace
+
+int SensorsCommand(const SensorsArguments& arguments) {
+  SetUpLogging("error", "text");
+  Config config;
+  std::vector<std::string> warnings;
+  if (!arguments.config.empty()) {
+    Result<Config> loaded = LoadConfig(arguments.config, warnings);
+    if (!loaded) return Fail(loaded.error());
+    config = std::move(*loaded);
+  }
+  auto roots = OpenRoots(arguments.procfs, arguments.sysfs);
+  if (!roots) return Fail(roots.error());
+  const bool live = arguments.procfs == "/proc" && arguments.sysfs == "/sys";
+  const RealClock clock;
+  SeriesRegistry registry;
+  SnapshotBuilder builder(registry);
+  Analyzer analyzer(config.analysis);
+  LastFrame sink;
+  SamplingLoop::Options options;
+  options.lane_patience = std::chrono::seconds(5);  // nobody waits for a tick here
+  SamplingLoop loop(options, MakeSamplers({*roots, config.collector, nullptr, live}), registry,
+                    clock, sink);
+  loop.Tick();
+  builder.Apply(sink.last);
+  Readings derived(registry);
+  analyzer.Analyze(builder.Current(), derived);
+  std::vector<SourceStatus> sources = sink.last.sources;
+  for (SourceStatus& source : derived.sources) {
+    source.sampler = Analyzer::Info().name;
+    sources.push_back(std::move(source));
+  }
+  if (arguments.json) {
+    Snapshot snapshot;
+    snapshot.sources = std::move(sources);
+    std::printf("%s\n", SensorsJson(snapshot).dump(2).c_str());
+  } else {
+    std::fputs(SensorsTable(sources).c_str(), stdout);
+  }
+  if (!loop.StopLanes()) std::_Exit(kDone);
+  return kDone;
+}
+
+int StatusCommand(const std::string& http, bool json) {
+  const Result<std::string> services = HttpGet(http, "/api/v1/services");
+  if (!services) return Fail(services.error());
+  if (json) {
+    std::fputs(services->c_str(), stdout);
+    return kDone;
+  }
+  const Result<std::string> alerts = HttpGet(http, "/api/v1/alerts");
+  if (!alerts) return Fail(alerts.error());
+  const Result<std::string> table = StatusTable(*services, *alerts);
+  if (!table) return Fail(table.error());
+  std::fputs(table->c_str(), stdout);
+  return kDone;
+}
+
+namespace {
+
+Result<std::string> RangeFromDaemon(const QueryRangeArguments& arguments) {
+  std::string path = "/api/v1/range?metric=" + UrlEncode(arguments.selector) +
+                     "&since=" + UrlEncode(arguments.since) +
+                     "&until=" + UrlEncode(arguments.until);
+  if (!arguments.step.empty()) path += "&step=" + UrlEncode(arguments.step);
+  return HttpGet(arguments.http, path);
+}
+
+Result<std::string> RangeFromFile(const QueryRangeArguments& arguments) {
+  const WallTime now = RealClock().Now().wall;
+  RangeWindow window{now, now};
+  ASSIGN_OR_RETURN(window.since, ParseTime(arguments.since, now));
+  ASSIGN_OR_RETURN(window.until, ParseTime(arguments.until, now));
+  if (!arguments.step.empty()) {
+    ASSIGN_OR_RETURN(window.step, ParseDuration(arguments.step));
+  }
+  window.max_points = 10'000'000;
+  ASSIGN_OR_RETURN(const Selector selector, Selector::Parse(arguments.selector));
+  ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Open(arguments.db));
+  ASSIGN_OR_RETURN(const RangeAnswer answer, QueryRange(selector, window, nullptr, &reader));
+  if (answer.damaged_rows > 0) {
+    std::fprintf(stderr, "idlewatt: warning: %s: %zu damaged rows were skipped\n",
+                 arguments.db.c_str(), answer.damaged_rows);
+  }
+  return Json({{"series", SeriesPointsJson(answer.series)}}).dump();
+}
+
+}  // namespace
+
+int QueryRangeCommand(const QueryRangeArguments& arguments) {
+  const Result<std::string> answer =
+      arguments.db.empty() ? RangeFromDaemon(arguments) : RangeFromFile(arguments);
+  if (!answer) return Fail(answer.error());
+  const Result<std::string> text = RangeText(*answer, arguments.format);
+  if (!text) return Fail(text.error());
+  std::fputs(text->c_str(), stdout);
+  return kDone;
+}
+
+}  // namespace idlewatt

@@ -1,0 +1,42 @@
+// The subcommands of `idlewatt`. Each gives the exit code: 0 done, 1 it could not be done (one
+// sentence on stderr), 2 wrong usage.
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace idlewatt {
+
+struct RunArguments {
+  std::string config;    // empty: defaults
+  std::string http;      // empty: as configured
+  std::string data_dir;  // empty: as configured
+  std::string procfs = "/proc";
+  std::string sysfs = "/sys";
+};
+int RunCommand(const RunArguments& arguments);
+
+int CheckConfigCommand(const std::string& path);
+
+struct SensorsArguments {
+  std::string config;
+  std::string procfs = "/proc";
+  std::string sysfs = "/sys";
+  bool json = false;
+};
+int SensorsCommand(const SensorsArguments& arguments);
+
+int StatusCommand(const std::string& http, bool json);
+
+struct QueryRangeArguments {
+  std::string selector;
+  std::string since = "1h";
+  std::string until = "now";
+  std::string step;  // empty: as measured
+  std::string http;
+  std::string db;  // a database file instead of a daemon
+  std::string format = "table";
+};
+int QueryRangeCommand(const QueryRangeArguments& arguments);
+
+}  // namespace idlewatt

@@ -1,0 +1,344 @@
+#include "app/config.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "base/text.h"
+
+namespace idlewatt {
+namespace {
+
+using std::chrono::milliseconds;
+using Findings = std::vector<ConfigFinding>;
+
+// Reads the table `key` of `parent` with `read`, if it is there.
+template <typename Reader>
+void ReadTable(TomlSection& parent, std::string_view key, Findings& findings, Reader read) {
+  const toml::table* table = parent.Table(key);
+  if (table == nullptr) return;
+  TomlSection section(*table, parent.PathOf(key), findings);
+  read(section);
+}
+
+void ReadDaemon(TomlSection& section, Config& config) {
+  section.Read("data_dir", config.data_dir);
+  section.ReadChoice("log_level", config.log_level, {"debug", "info", "warn", "error"});
+  section.ReadChoice("log_format", config.log_format, {"text", "json"});
+}
+
+// A period of its own is read at ticks, so it can't be shorter than one.
+void ReadPeriod(TomlSection& section, milliseconds tick, milliseconds& period) {
+  section.Read("interval", period);
+  if (section.Has("interval") && period < tick) {
+    section.Error("interval", "must not be shorter than collector.interval");
+  }
+}
+
+void ReadPower(TomlSection& section, Config& config, Findings& findings) {
+  ReadPeriod(section, config.collector.interval, config.collector.power_interval);
+  section.Read("sources", config.collector.power_sources);
+  for (const std::string& source : config.collector.power_sources) {
+    constexpr std::array<std::string_view, 5> kSources{"rapl", "hwmon", "battery", "nvml", "drm"};
+    if (std::find(kSources.begin(), kSources.end(), source) == kSources.end()) {
+      section.Error("sources", "\"" + source + "\" is not one of rapl, hwmon, battery, nvml, drm");
+    }
+  }
+  ReadTable(section, "model", findings, [&](TomlSection& model) {
+    PowerModel& power = config.analysis.power_model.emplace();
+    model.ReadNumber("idle_watts", power.idle_watts, 0, 1e6);
+    model.ReadNumber("max_watts", power.max_watts, 0, 1e6);
+    if (power.max_watts < power.idle_watts || power.max_watts <= 0) {
+      model.Error("max_watts", "must be set, and not be below idle_watts");
+    }
+  });
+}
+
+void ReadCollector(TomlSection& section, Config& config, Findings& findings) {
+  CollectorOptions& collector = config.collector;
+  section.Read("interval", collector.interval);
+  if (collector.interval < milliseconds(100) || collector.interval > std::chrono::minutes(1)) {
+    section.Error("interval",
+                  "must be between 100ms and 1m: a longer one would miss wraps of the "
+                  "energy counters");
+    collector.interval = CollectorOptions().interval;
+  }
+  section.Read("ring", config.ring);
+  if (config.ring < collector.interval || config.ring > std::chrono::hours(24)) {
+    section.Error("ring", "must be between collector.interval and 24h");
+  }
+  ReadTable(section, "process", findings, [&](TomlSection& process) {
+    std::string backend = "auto";
+    process.ReadChoice("backend", backend, {"auto", "proc", "bpf"});
+    if (backend == "bpf") process.Error("backend", "\"bpf\" is planned; use \"auto\" or \"proc\"");
+    process.ReadInteger("discovered_top", collector.discovered_top, 0, 1000);
+  });
+  ReadTable(section, "thermal", findings, [&](TomlSection& thermal) {
+    ReadPeriod(thermal, collector.interval, collector.thermal_interval);
+    thermal.Read("exclude_chips", collector.exclude_chips);
+  });
+  ReadTable(section, "power", findings,
+            [&](TomlSection& power) { ReadPower(power, config, findings); });
+  section.Planned({"textfile"});
+}
+
+void ReadStorage(TomlSection& section, Config& config) {
+  section.Read("raw_retention", config.history.store.raw_retention);
+  section.Read("flush_interval", config.history.flush_interval);
+  if (config.history.flush_interval < std::chrono::seconds(1) ||
+      config.history.flush_interval > std::chrono::minutes(10)) {
+    section.Error("flush_interval", "must be between 1s and 10m");
+  }
+  section.ReadChoice("synchronous", config.history.store.synchronous, {"off", "normal", "full"});
+  section.Planned({"rollup_retention", "max_size"});
+}
+
+void ReadHttp(TomlSection& section, Config& config) {
+  section.Read("listen", config.http.listen);
+  section.Read("allow_unauthenticated", config.http.allow_unauthenticated);
+  // Silence about these would leave a server open that somebody believes closed.
+  for (const std::string_view key : {"tls_cert", "tls_key", "auth_file"}) {
+    if (section.Node(key) != nullptr) section.Error(key, "is planned; this version can't do it");
+  }
+  if (const auto listen = CheckListen(config.http); !listen) {
+    section.Error("listen", listen.error().ToString());
+  }
+}
+
+void ReadIdle(TomlSection& section, Config& config) {
+  IdleOptions& idle = config.analysis.idle;
+  section.Read("after", idle.after);
+  section.ReadNumber("cpu_ratio", idle.cpu_ratio, 0, 1024);
+  section.ReadNumber("network_bytes_per_second", idle.network_bytes_per_second, 0, 1e12);
+}
+
+void ReadAlert(TomlSection& section, Config& config, std::set<std::string>& replaced) {
+  AlertRule rule;
+  rule.name.clear();
+  rule.builtin.clear();
+  section.Read("name", rule.name);
+  section.Read("builtin", rule.builtin);
+  section.ReadNumber("warning", rule.warning, 0, 1e15);
+  section.ReadNumber("critical", rule.critical, 0, 1e15);
+  section.Read("for", rule.hold);
+  section.Read("services", rule.services);
+  section.Planned({"metric"});
+  if (section.Has("metric")) return;
+  const std::vector<std::string> builtins = AlertBuiltins();
+  if (std::find(builtins.begin(), builtins.end(), rule.builtin) == builtins.end()) {
+    section.Error("builtin", "must be set to one that this version knows: " + builtins.front());
+    return;
+  }
+  if (rule.name.empty()) rule.name = rule.builtin;
+  for (const AlertRule& usual : DefaultAlertRules()) {
+    if (usual.builtin != rule.builtin) continue;
+    if (!section.Has("warning")) rule.warning = usual.warning;
+    if (!section.Has("critical")) rule.critical = usual.critical;
+  }
+  std::vector<AlertRule>& rules = config.analysis.alerts;
+  if (replaced.insert(rule.builtin).second) {
+    std::erase_if(rules, [&](const AlertRule& usual) { return usual.builtin == rule.builtin; });
+  }
+  rules.push_back(std::move(rule));
+}
+
+// A port in 1 to 65535; "auto" where `automatic` is not null.
+void ReadPort(TomlSection& section, std::optional<uint16_t>& port, bool* automatic) {
+  const toml::node* node = section.Node("port");
+  if (node == nullptr) return;
+  if (automatic != nullptr && node->value<std::string>() == "auto") {
+    *automatic = true;
+    return;
+  }
+  const auto number = node->value_exact<int64_t>();
+  if (!number || *number < 1 || *number > 65535) {
+    section.Error("port", automatic != nullptr ? "must be a number from 1 to 65535, or \"auto\""
+                                               : "must be a number from 1 to 65535");
+    return;
+  }
+  port = static_cast<uint16_t>(*number);
+}
+
+void ReadStopSignal(TomlSection& section, int& signal) {
+  constexpr std::array<std::pair<std::string_view, int>, 7> kSignals{{{"SIGTERM", SIGTERM},
+                                                                      {"SIGINT", SIGINT},
+                                                                      {"SIGQUIT", SIGQUIT},
+                                                                      {"SIGHUP", SIGHUP},
+                                                                      {"SIGUSR1", SIGUSR1},
+                                                                      {"SIGUSR2", SIGUSR2},
+                                                                      {"SIGKILL", SIGKILL}}};
+  std::string name = "SIGTERM";
+  section.Read("stop_signal", name);
+  const auto* const found = std::find_if(kSignals.begin(), kSignals.end(),
+                                         [&](const auto& s) { return s.first == name; });
+  if (found == kSignals.end()) {
+    section.Error("stop_signal", "\"" + name +
+                                     "\" is not a signal that stops; use \"SIGTERM\", "
+                                     "\"SIGINT\", \"SIGQUIT\", \"SIGHUP\" or \"SIGKILL\"");
+    return;
+  }
+  signal = found->second;
+}
+
+void ReadService(TomlSection& section, Config& config, Findings& findings) {
+  ServiceSpec spec;
+  section.Read("name", spec.name);
+  section.Read("command", spec.command);
+  section.Read("model", spec.model);
+  ReadPort(section, spec.port, &spec.auto_port);
+  section.Read("working_dir", spec.working_dir);
+  section.Read("environment", spec.environment);
+  section.Read("autostart", spec.autostart);
+  ReadStopSignal(section, spec.stop_signal);
+  section.Read("stop_timeout", spec.stop_timeout);
+  ReadTable(section, "log", findings, [&](TomlSection& log) {
+    log.ReadSize("max_size", spec.log.max_size);
+    log.ReadInteger("max_backups", spec.log.max_backups, 0, 1000);
+    log.Planned({"max_age", "compress", "delete_on_stop"});
+  });
+  ReadTable(section, "idle", findings, [&](TomlSection& idle) {
+    milliseconds after = config.analysis.idle.after;
+    idle.Read("after", after);
+    if (idle.Has("after")) config.analysis.idle.after_by_service[spec.name] = after;
+    idle.Planned({"action"});
+  });
+  section.Planned({"env_file", "user", "profiles", "depends_on", "restart", "success_exit_codes",
+                   "restart_prevent_exit_codes", "backoff", "start_limit", "ready", "liveness",
+                   "stop_command", "orphan_policy", "proxy", "memory", "pinned"});
+  if (const auto valid = Validate(spec); !valid) {
+    section.Error(spec.name.empty() ? "name" : "command", valid.error().ToString());
+  }
+  config.services.push_back(std::move(spec));
+}
+
+void ReadWatch(TomlSection& section, Config& config) {
+  WatchedService watch;
+  section.Read("name", watch.name);
+  section.Read("process", watch.process);
+  ReadPort(section, watch.port, nullptr);
+  section.Read("cgroup", watch.cgroup);
+  section.Read("unit", watch.unit);
+  section.Read("pid_file", watch.pid_file);
+  if (watch.name.empty()) section.Error("name", "must be set");
+  const int ways = static_cast<int>(!watch.process.empty()) +
+                   static_cast<int>(watch.port.has_value()) +
+                   static_cast<int>(!watch.cgroup.empty()) + static_cast<int>(!watch.unit.empty()) +
+                   static_cast<int>(!watch.pid_file.empty());
+  if (ways != 1) {
+    section.Error("name", "needs exactly one of process, port, cgroup, unit, pid_file");
+  }
+  if (!watch.cgroup.empty() && watch.cgroup[0] != '/') watch.cgroup.insert(0, "/");
+  config.collector.watched.push_back(std::move(watch));
+}
+
+// Each name and each port once, over [[service]] and [[watch]].
+void CheckDistinct(const toml::table& root, Findings& findings) {
+  std::set<std::string> names;
+  std::set<int64_t> ports;
+  for (const char* kind : {"service", "watch"}) {
+    const toml::array* tables = root[kind].as_array();
+    if (tables == nullptr) continue;
+    for (const toml::node& node : *tables) {
+      const toml::table* table = node.as_table();
+      if (table == nullptr) continue;
+      const auto name = (*table)["name"].value<std::string>();
+      if (name && !names.insert(*name).second) {
+        findings.push_back({node.source().begin.line,
+                            std::string(kind) + ".name: \"" + *name + "\" is used twice", true});
+      }
+      const auto port = (*table)["port"].value<int64_t>();
+      if (port && !ports.insert(*port).second) {
+        findings.push_back(
+            {node.source().begin.line,
+             std::string(kind) + ".port: " + std::to_string(*port) + " is used twice", true});
+      }
+    }
+  }
+}
+
+void ReadRoot(const toml::table& table, ParsedConfig& parsed) {
+  Config& config = parsed.config;
+  Findings& findings = parsed.findings;
+  TomlSection root(table, "", findings);
+  ReadTable(root, "daemon", findings, [&](TomlSection& s) { ReadDaemon(s, config); });
+  ReadTable(root, "collector", findings,
+            [&](TomlSection& s) { ReadCollector(s, config, findings); });
+  ReadTable(root, "storage", findings, [&](TomlSection& s) { ReadStorage(s, config); });
+  ReadTable(root, "http", findings, [&](TomlSection& s) { ReadHttp(s, config); });
+  ReadTable(root, "idle", findings, [&](TomlSection& s) { ReadIdle(s, config); });
+  std::set<std::string> replaced;
+  for (const toml::table* alert : root.Tables("alert")) {
+    TomlSection section(*alert, "alert", findings);
+    ReadAlert(section, config, replaced);
+  }
+  for (const toml::table* service : root.Tables("service")) {
+    TomlSection section(*service, "service", findings);
+    ReadService(section, config, findings);
+  }
+  for (const toml::table* watch : root.Tables("watch")) {
+    TomlSection section(*watch, "watch", findings);
+    ReadWatch(section, config);
+  }
+  root.Planned({"alertmanager", "pool"});
+  CheckDistinct(table, findings);
+}
+
+std::string Line(const std::string& path, const ConfigFinding& finding) {
+  return path + ":" + std::to_string(finding.line) + ": " + finding.text;
+}
+
+}  // namespace
+
+std::string Config::DefaultDataDir() {
+  if (::geteuid() == 0) return "/var/lib/idlewatt";
+  const char* state = std::getenv("XDG_STATE_HOME");
+  if (state != nullptr && *state == '/') return std::string(state) + "/idlewatt";
+  const char* home = std::getenv("HOME");
+  return std::string(home != nullptr ? home : ".") + "/.local/state/idlewatt";
+}
+
+bool ParsedConfig::ok() const {
+  return std::none_of(findings.begin(), findings.end(),
+                      [](const ConfigFinding& finding) { return finding.is_error; });
+}
+
+ParsedConfig ParseConfig(std::string_view text) {
+  ParsedConfig parsed;
+  try {
+    const toml::table table = toml::parse(text);
+    ReadRoot(table, parsed);
+  } catch (const toml::parse_error& error) {
+    parsed.findings.push_back({error.source().begin.line,
+                               "is not valid TOML: " + std::string(error.description()), true});
+  }
+  std::stable_sort(parsed.findings.begin(), parsed.findings.end(),
+                   [](const ConfigFinding& a, const ConfigFinding& b) { return a.line < b.line; });
+  return parsed;
+}
+
+Result<Config> LoadConfig(const std::string& path, std::vector<std::string>& warnings) {
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  std::string text(std::istreambuf_iterator<char>(file), {});
+  if (!file.is_open() || file.bad()) {
+    return Error{ErrorCode::kInvalid, path, errno, "cannot be read"};
+  }
+  ParsedConfig parsed = ParseConfig(text);
+  std::string errors;
+  for (const ConfigFinding& finding : parsed.findings) {
+    if (!finding.is_error) {
+      warnings.push_back(Line(path, finding));
+    } else {
+      errors += (errors.empty() ? "" : "\n") + Line(path, finding);
+    }
+  }
+  if (!errors.empty()) return Error{ErrorCode::kInvalid, "", 0, errors};
+  return std::move(parsed.config);
+}
+
+}  // namespace idlewatt

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "analysis/analyzer.h"
+#include "app/toml_section.h"
+#include "base/result.h"
+#include "collector/sampler_table.h"
+#include "exporters/http_server.h"
+#include "storage/history.h"
+#include "supervisor/service_spec.h"
+
+namespace idlewatt {
+
+// The whole configuration, with its defaults.
+struct Config {
+  std::string data_dir = DefaultDataDir();
+  std::string log_level = "info";
+  std::string log_format = "text";
+  CollectorOptions collector;
+  std::chrono::milliseconds ring{std::chrono::hours(1)};
+  HistoryOptions history;
+  HttpServer::Options http;
+  AnalysisOptions analysis;
+  std::vector<ServiceSpec> services;
+
+  // /var/lib/idlewatt for root, else $XDG_STATE_HOME/idlewatt or ~/.local/state/idlewatt.
+  static std::string DefaultDataDir();
+};
+
+struct ParsedConfig {
+  Config config;
+  std::vector<ConfigFinding> findings;  // sorted by line; usable only without errors
+  bool ok() const;
+};
+
+// Reads TOML. Every mistake is found in one go; nothing is thrown.
+ParsedConfig ParseConfig(std::string_view text);
+
+// The configuration in `path`. kInvalid with all errors, one a line ("FILE:LINE: KEY: what is
+// wrong"); what is only worth telling is appended to `warnings` in the same form.
+Result<Config> LoadConfig(const std::string& path, std::vector<std::string>& warnings);
+
+}  // namespace idlewatt

@@ -1,0 +1,112 @@
+#include "app/daemon.h"
+
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "exporters/api.h"
+#include "storage/storage_sampler.h"
+#include "supervisor/service_sampler.h"
+
+namespace idlewatt {
+namespace {
+
+// At 5 s and one hour, some 2,900 series fit; see docs/decisions/002-series-ring-snapshot.md.
+constexpr size_t kRingBytes = size_t{16} << 20;
+constexpr std::string_view kDatabase = "history.db";
+
+}  // namespace
+
+Result<MachineRoots> OpenRoots(const std::string& procfs, const std::string& sysfs) {
+  ASSIGN_OR_RETURN(FileRoot proc, FileRoot::Open(procfs));
+  ASSIGN_OR_RETURN(FileRoot sys, FileRoot::Open(sysfs));
+  return MachineRoots{std::move(proc), std::move(sys)};
+}
+
+Daemon::Daemon(const Config& config, MachineRoots roots)
+    : config_(config),
+      roots_(std::move(roots)),
+      ring_(config.ring, config.collector.interval, kRingBytes, registry_) {}
+
+Daemon::~Daemon() { Stop(); }
+
+Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, MachineRoots roots) {
+  std::unique_ptr<Daemon> daemon(new Daemon(config, std::move(roots)));
+  // The port first: when another daemon holds it, nothing on the disk has been touched yet.
+  RETURN_IF_ERROR(daemon->StartHttp());
+  RETURN_IF_ERROR(daemon->StartStorage());
+  RETURN_IF_ERROR(daemon->StartSampling());
+  return daemon;
+}
+
+Result<void> Daemon::StartHttp() {
+  const ApiSources sources{snapshot_, alerts_, [this] { return ServiceStatuses(); },
+                           [this](const Selector& selector, const RangeWindow& window) {
+                             return Range(selector, window);
+                           },
+                           clock_};
+  ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.http, MakeHandlers(sources)));
+  return {};
+}
+
+Result<void> Daemon::StartStorage() {
+  ASSIGN_OR_RETURN(data_dir_, DataDir::Lock(config_.data_dir));
+  ASSIGN_OR_RETURN(history_, History::Open(*data_dir_, config_.history, registry_));
+  return {};
+}
+
+Result<void> Daemon::StartSampling() {
+  const SupervisorOptions options{config_.data_dir + "/logs", config_.data_dir};
+  ASSIGN_OR_RETURN(auto supervisor, Supervisor::Create(config_.services, options, clock_));
+  supervisor_ = std::move(supervisor);
+  started_ = true;
+  recorder_ = std::make_unique<Recorder>(
+      config_.analysis, Recorder::Targets{registry_, ring_, *history_, snapshot_, alerts_});
+  const bool live = roots_.proc.path() == "/proc" && roots_.sys.path() == "/sys";
+  std::vector<ScheduledSampler> samplers =
+      MakeSamplers({roots_, config_.collector, supervisor_.get(), live});
+  samplers.push_back({std::make_unique<ServiceSampler>(*supervisor_), {}});
+  samplers.push_back({std::make_unique<StorageSampler>(*history_, ring_), {}});
+  SamplingLoop::Options loop_options;
+  loop_options.interval = config_.collector.interval;
+  loop_ = std::make_unique<SamplingLoop>(loop_options, std::move(samplers), registry_, clock_,
+                                         *recorder_);
+  supervisor_->StartAutostart();
+  sampler_thread_ = std::jthread([this](const std::stop_token& stop) { loop_->Run(stop); });
+  pthread_setname_np(sampler_thread_.native_handle(), "iw-sampler");
+  return {};
+}
+
+Result<std::vector<SeriesPoints>> Daemon::Range(const Selector& selector,
+                                                const RangeWindow& window) const {
+  const auto oldest = ring_.Oldest();
+  const bool ring_is_enough = oldest && *oldest <= window.since;
+  std::optional<HistoryReader> reader;
+  if (!ring_is_enough) {
+    auto opened = HistoryReader::Open(config_.data_dir + "/" + std::string(kDatabase));
+    if (!opened) return std::move(opened).error();
+    reader = std::move(*opened);
+  }
+  ASSIGN_OR_RETURN(RangeAnswer answer,
+                   QueryRange(selector, window, &ring_, reader ? &*reader : nullptr));
+  return std::move(answer.series);
+}
+
+// Also while the daemon starts, when the port is open and the supervisor not there yet.
+std::vector<ServiceStatus> Daemon::ServiceStatuses() const {
+  return started_ ? supervisor_->Status() : std::vector<ServiceStatus>();
+}
+
+bool Daemon::Stop() {
+  if (sampler_thread_.joinable()) {
+    sampler_thread_.request_stop();
+    sampler_thread_.join();
+  }
+  http_.reset();
+  const bool lanes_ended = !loop_ || loop_->StopLanes();
+  if (history_) history_->Stop();
+  return lanes_ended;
+}
+
+}  // namespace idlewatt

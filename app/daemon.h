@@ -1,0 +1,71 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "app/config.h"
+#include "app/recorder.h"
+#include "base/clock.h"
+#include "base/file_root.h"
+#include "base/slot.h"
+#include "collector/sampling_loop.h"
+#include "exporters/http_server.h"
+#include "storage/data_dir.h"
+#include "storage/history.h"
+#include "storage/range_query.h"
+#include "storage/ring.h"
+#include "supervisor/supervisor.h"
+
+namespace idlewatt {
+
+// All parts of the daemon, wired.
+// Threads: created, stopped and destroyed by the main thread, which must have blocked SIGTERM,
+//          SIGINT, SIGHUP and SIGCHLD before.
+class Daemon {
+ public:
+  // Takes the port, locks the data folder, opens the history and starts everything. On failure
+  // one sentence, and nothing was changed.
+  static Result<std::unique_ptr<Daemon>> Start(const Config& config, MachineRoots roots);
+  ~Daemon();
+
+  std::string address() const { return http_->address(); }
+  Supervisor& supervisor() { return *supervisor_; }
+  // Ends sampling, flushes the history and closes the port; the services must have been stopped.
+  // False when a driver hangs in a sampler: then the process must end with _Exit, without
+  // destroying this object.
+  bool Stop();
+
+ private:
+  Daemon(const Config& config, MachineRoots roots);
+  Result<void> StartHttp();
+  Result<void> StartStorage();
+  Result<void> StartSampling();
+  std::vector<ServiceStatus> ServiceStatuses() const;
+  // From memory alone where the ring reaches back far enough.
+  Result<std::vector<SeriesPoints>> Range(const Selector& selector,
+                                          const RangeWindow& window) const;
+
+  std::atomic<bool> started_ = false;  // the supervisor is there, for the HTTP workers
+  const Config config_;
+  const MachineRoots roots_;
+  const RealClock clock_;
+  SeriesRegistry registry_;
+  Ring ring_;
+  Slot<Snapshot> snapshot_;
+  Slot<std::vector<AlertStatus>> alerts_;
+  std::optional<DataDir> data_dir_;
+  std::unique_ptr<History> history_;
+  std::unique_ptr<Supervisor> supervisor_;
+  std::unique_ptr<Recorder> recorder_;
+  std::unique_ptr<SamplingLoop> loop_;
+  std::jthread sampler_thread_;
+  std::unique_ptr<HttpServer> http_;
+};
+
+// The roots of --procfs and --sysfs.
+Result<MachineRoots> OpenRoots(const std::string& procfs, const std::string& sysfs);
+
+}  // namespace idlewatt

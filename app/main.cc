@@ -1,0 +1,116 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+#include "app/commands.h"
+#include "exporters/version.h"
+
+namespace idlewatt {
+namespace {
+
+constexpr const char* kDescription =
+    "idlewatt measures which of your servers burns power while nobody uses it, since when, and "
+    "what it cost.";
+constexpr const char* kFooter =
+    "Exit codes: 0 done, 1 it could not be done (one sentence on stderr), 2 wrong usage.\n"
+    "Times are RFC 3339 (2026-11-21T03:37:00Z) or how long ago (24h, 7d).\n"
+    "Environment: IDLEWATT_HTTP names the daemon that client commands ask; NO_COLOR is honoured.";
+constexpr const char* kDefaultAddress = "127.0.0.1:19288";
+
+void AddHttpOption(CLI::App& command, std::string& http) {
+  http = kDefaultAddress;
+  command.add_option("--http", http, "ADDR:PORT of the daemon")
+      ->envname("IDLEWATT_HTTP")
+      ->capture_default_str();
+}
+
+// Each function below adds one command, whose run leaves its exit code in `exit_code`. What is
+// parsed into lives as long as the program.
+
+void AddRun(CLI::App& app, int& exit_code) {
+  static RunArguments arguments;
+  CLI::App* run = app.add_subcommand("run", "Measure, record, and run the configured services");
+  run->add_option("--config", arguments.config, "Configuration file (TOML); else defaults");
+  run->add_option("--http", arguments.http, "Listen on ADDR:PORT; port 0 takes a free one");
+  run->add_option("--data-dir", arguments.data_dir, "Folder of the history and the logs");
+  run->add_option("--procfs", arguments.procfs, "Read this folder in the place of /proc")
+      ->capture_default_str();
+  run->add_option("--sysfs", arguments.sysfs, "Read this folder in the place of /sys")
+      ->capture_default_str();
+  run->callback([&exit_code] { exit_code = RunCommand(arguments); });
+}
+
+void AddCheckConfig(CLI::App& app, int& exit_code) {
+  static std::string path;
+  CLI::App* check = app.add_subcommand("check-config", "Say what is wrong with a configuration");
+  check->add_option("FILE", path, "Configuration file (TOML)")->required();
+  check->callback([&exit_code] { exit_code = CheckConfigCommand(path); });
+}
+
+void AddSensors(CLI::App& app, int& exit_code) {
+  static SensorsArguments arguments;
+  CLI::App* sensors = app.add_subcommand(
+      "sensors", "What can be measured here, at what cost, and what can't and why");
+  sensors->add_option("--config", arguments.config, "Configuration file (TOML)");
+  sensors->add_option("--procfs", arguments.procfs, "In the place of /proc")->capture_default_str();
+  sensors->add_option("--sysfs", arguments.sysfs, "In the place of /sys")->capture_default_str();
+  sensors->add_flag("--json", arguments.json, "Print JSON");
+  sensors->callback([&exit_code] { exit_code = SensorsCommand(arguments); });
+}
+
+void AddStatus(CLI::App& app, int& exit_code) {
+  static std::string http;
+  static bool json = false;
+  CLI::App* status = app.add_subcommand("status", "Services of a running daemon");
+  AddHttpOption(*status, http);
+  status->add_flag("--json", json, "Print JSON");
+  status->callback([&exit_code] { exit_code = StatusCommand(http, json); });
+}
+
+void AddQuery(CLI::App& app, int& exit_code) {
+  static QueryRangeArguments arguments;
+  CLI::App* query = app.add_subcommand("query", "Ask the history");
+  query->require_subcommand(1);
+  CLI::App* range = query->add_subcommand("range", "Values of series over time");
+  range->add_option("SELECTOR", arguments.selector, "METRIC or 'METRIC{label=\"value\",…}'")
+      ->required();
+  range->add_option("--since", arguments.since, "First time")->capture_default_str();
+  range->add_option("--until", arguments.until, "Last time")->capture_default_str();
+  range->add_option("--step", arguments.step,
+                    "One value each step: the last of a counter, the average of a gauge");
+  range->add_option("--format", arguments.format, "table, json or csv")
+      ->check(CLI::IsMember({"table", "json", "csv"}))
+      ->capture_default_str();
+  range->add_option("--db", arguments.db, "Read this database file, without a daemon");
+  AddHttpOption(*range, arguments.http);
+  range->callback([&exit_code] { exit_code = QueryRangeCommand(arguments); });
+}
+
+void AddVersion(CLI::App& app) {
+  app.add_subcommand("version", "Print the version")->callback([] {
+    std::printf("idlewatt %s\n", std::string(kVersion).c_str());
+  });
+}
+
+}  // namespace
+}  // namespace idlewatt
+
+int main(int argc, char** argv) {
+  CLI::App app(idlewatt::kDescription, "idlewatt");
+  app.footer(idlewatt::kFooter);
+  app.require_subcommand(1);
+  app.set_help_all_flag("--help-all", "Print the help of all commands and exit");
+  int exit_code = 0;
+  idlewatt::AddRun(app, exit_code);
+  idlewatt::AddCheckConfig(app, exit_code);
+  idlewatt::AddSensors(app, exit_code);
+  idlewatt::AddStatus(app, exit_code);
+  idlewatt::AddQuery(app, exit_code);
+  idlewatt::AddVersion(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return exit_code;
+}

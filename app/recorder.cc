@@ -1,0 +1,57 @@
+#include "app/recorder.h"
+
+#include <spdlog/spdlog.h>
+
+#include <memory>
+
+#include "collector/metrics.h"
+
+namespace idlewatt {
+
+void Recorder::OnFrame(Frame frame) {
+  const size_t derived = frame.runs.size();
+  builder_.Apply(frame);
+  AppendDerived(frame);
+  builder_.Apply(frame, derived);
+  targets_.snapshot.Publish(std::make_shared<const Snapshot>(builder_.Current()));
+  auto alerts = std::make_shared<const std::vector<AlertStatus>>(analyzer_.Alerts());
+  LogAlerts(*alerts);
+  targets_.alerts.Publish(std::move(alerts));
+  targets_.ring.Append(frame);
+  targets_.history.Push(frame);
+}
+
+void Recorder::AppendDerived(Frame& frame) {
+  Readings derived(targets_.registry);
+  analyzer_.Analyze(builder_.Current(), derived);
+  for (SourceStatus& source : derived.sources) {
+    source.sampler = Analyzer::Info().name;
+    const std::string_view reason = source.error ? ErrorCodeName(source.error->code) : "";
+    derived.Add(metrics::kSourceAvailable, {source.source, reason}, source.error ? 0 : 1);
+    frame.sources.push_back(std::move(source));
+  }
+  SamplerRun run{&Analyzer::Info(), SamplerRun::Outcome::kOk};
+  run.first = frame.samples.size();
+  run.count = derived.samples.size();
+  frame.samples.insert(frame.samples.end(), derived.samples.begin(), derived.samples.end());
+  frame.runs.push_back(std::move(run));
+}
+
+void Recorder::LogAlerts(const std::vector<AlertStatus>& alerts) {
+  std::map<std::pair<std::string, std::string>, AlertState> now;
+  for (const AlertStatus& alert : alerts) {
+    const std::pair key(alert.alert + "/" + alert.service, alert.severity);
+    now[key] = alert.state;
+    const auto before = logged_.find(key);
+    if (before != logged_.end() && before->second == alert.state) continue;
+    if (alert.state == AlertState::kFiring) {
+      spdlog::warn("alert {} ({}): {}; {}", alert.alert, alert.severity, alert.summary,
+                   alert.advice);
+    } else if (alert.state == AlertState::kResolved) {
+      spdlog::info("alert {} ({}) of {} is over", alert.alert, alert.severity, alert.service);
+    }
+  }
+  logged_ = std::move(now);
+}
+
+}  // namespace idlewatt

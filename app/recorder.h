@@ -1,0 +1,44 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+
+#include "analysis/analyzer.h"
+#include "base/slot.h"
+#include "collector/frame.h"
+#include "collector/snapshot.h"
+#include "storage/history.h"
+#include "storage/ring.h"
+
+namespace idlewatt {
+
+// Takes every frame from the loop: has it judged, adds what was derived, and hands it on to ring,
+// history and readers. Nothing here waits for a disk or a client.
+// Threads: OnFrame on the sampler thread.
+class Recorder final : public FrameSink {
+ public:
+  struct Targets {
+    SeriesRegistry& registry;
+    Ring& ring;
+    History& history;
+    Slot<Snapshot>& snapshot;
+    Slot<std::vector<AlertStatus>>& alerts;
+  };
+  // All targets must outlive this object.
+  Recorder(AnalysisOptions analysis, const Targets& targets)
+      : targets_(targets), builder_(targets.registry), analyzer_(std::move(analysis)) {}
+
+  void OnFrame(Frame frame) override;
+
+ private:
+  void AppendDerived(Frame& frame);
+  void LogAlerts(const std::vector<AlertStatus>& alerts);
+
+  const Targets targets_;
+  SnapshotBuilder builder_;
+  Analyzer analyzer_;
+  std::map<std::pair<std::string, std::string>, AlertState> logged_;  // by alert/service, severity
+};
+
+}  // namespace idlewatt

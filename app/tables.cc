@@ -1,0 +1,180 @@
+#include "app/tables.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/clock.h"
+#include "base/duration.h"
+
+namespace idlewatt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kUnknown = "-";
+
+std::string Number(double value, const char* format) {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), format, value);
+  return text.data();
+}
+
+std::string NumberOr(const Json& value, const char* format, double scale = 1) {
+  return value.is_number() ? Number(value.get<double>() * scale, format) : kUnknown;
+}
+
+std::string TextOr(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : kUnknown;
+}
+
+// Letters and signs, not bytes.
+size_t WidthOf(const std::string& text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
+}
+
+Error Unexpected(const std::string& what) {
+  return Error{ErrorCode::kParse, "", 0,
+               "the daemon's answer is not what this version expects (" + what + ")"};
+}
+
+}  // namespace
+
+TextTable::TextTable(std::vector<std::string> head) {
+  for (std::string& name : head) {
+    right_.push_back(name.ends_with('>'));
+    if (right_.back()) name.pop_back();
+  }
+  rows_.push_back(std::move(head));
+}
+
+void TextTable::Add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+
+std::string TextTable::ToString() const {
+  std::vector<size_t> widths(right_.size());
+  for (const auto& row : rows_) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], WidthOf(row[i]));
+  }
+  std::string out;
+  for (const auto& row : rows_) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      const std::string blanks(widths[i] - WidthOf(row[i]), ' ');
+      line += right_[i] ? blanks + row[i] : row[i] + blanks;
+      if (i + 1 < row.size()) line += "  ";
+    }
+    out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return out;
+}
+
+std::string SensorsTable(const std::vector<SourceStatus>& sources) {
+  TextTable table({"SOURCE", "GIVES", "EVERY>", "COST>", "STATE", "REMEDY"});
+  for (const SourceStatus& source : sources) {
+    const bool measured = source.period.count() > 0;
+    table.Add(
+        {source.source, source.gives,
+         measured
+             ? FormatDuration(std::chrono::duration_cast<std::chrono::milliseconds>(source.period))
+             : kUnknown,
+         measured ? Number(ToSeconds(source.cost) * 1e6, "%.0f us") : kUnknown,
+         source.error
+             ? std::string(ErrorCodeName(source.error->code)) + ": " + source.error->ToString()
+             : "ok",
+         source.remedy});
+  }
+  return table.ToString() + "COST is that of one read of all sources of a sampler together.\n";
+}
+
+Result<std::string> StatusTable(const std::string& services_body, const std::string& alerts_body) {
+  const Json services = Json::parse(services_body, nullptr, false);
+  const Json alerts = Json::parse(alerts_body, nullptr, false);
+  if (!services.is_object() || !services.contains("services")) return Unexpected("services");
+  if (!alerts.is_object() || !alerts.contains("alerts")) return Unexpected("alerts");
+  try {
+    TextTable table({"NAME", "KIND", "STATE", "PID>", "PORT>", "CPU %>", "MEMORY MiB>", "WATTS>",
+                     "UNUSED FOR>", "LAST EXIT"});
+    for (const Json& row : services["services"]) {
+      const Json& idle_seconds = row["idle_seconds"];
+      const Json& exit = row["last_exit"];
+      table.Add({TextOr(row["name"]), TextOr(row["kind"]), TextOr(row["state"]),
+                 NumberOr(row["pid"], "%.0f"), NumberOr(row["port"], "%.0f"),
+                 NumberOr(row["cpu_percent"], "%.1f"),
+                 NumberOr(row["memory_bytes"], "%.1f", 1.0 / (1 << 20)),
+                 NumberOr(row["watts"], "%.2f"),
+                 row["idle"] == true && idle_seconds.is_number()
+                     ? FormatDuration(std::chrono::seconds(idle_seconds.get<int64_t>()))
+                     : kUnknown,
+                 exit.is_object() ? TextOr(exit["text"]) : kUnknown});
+    }
+    std::string out = table.ToString();
+    for (const Json& row : services["services"]) {
+      if (row["failure"].is_string()) {
+        out += TextOr(row["name"]) + ": " + TextOr(row["failure"]) + "\n";
+      }
+    }
+    for (const Json& alert : alerts["alerts"]) {
+      out += TextOr(alert["alert"]) + " (" + TextOr(alert["severity"]) + ", " +
+             TextOr(alert["state"]) + "): " + TextOr(alert["summary"]) + "\n";
+    }
+    return out;
+  } catch (const nlohmann::json::exception& error) {
+    return Unexpected(error.what());
+  }
+}
+
+namespace {
+
+// METRIC{label="value"} of a series in the answer.
+std::string SeriesName(const Json& series) {
+  std::string out = series["metric"].get<std::string>();
+  std::string labels;
+  for (const auto& [name, value] : series["labels"].items()) {
+    labels += (labels.empty() ? "" : ",") + name + "=" + value.dump();
+  }
+  return labels.empty() ? out : out + "{" + labels + "}";
+}
+
+std::string CsvField(const std::string& text) {
+  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out + "\"";
+}
+
+WallTime TimeOf(const Json& seconds) {
+  return WallTime(std::chrono::milliseconds(std::llround(seconds.get<double>() * 1000)));
+}
+
+}  // namespace
+
+Result<std::string> RangeText(const std::string& answer, const std::string& format) {
+  const Json json = Json::parse(answer, nullptr, false);
+  if (!json.is_object() || !json.contains("series")) return Unexpected("range");
+  if (format == "json") return json.dump(2) + "\n";
+  try {
+    std::string out = format == "csv" ? "series,time,value\n" : "";
+    for (const Json& series : json["series"]) {
+      const std::string name = SeriesName(series);
+      if (format == "table") out += name + "\n";
+      for (const Json& point : series["points"]) {
+        const std::string time = FormatWallTime(TimeOf(point[0]));
+        out += format == "csv" ? CsvField(name) + "," + time + "," + point[1].dump() + "\n"
+                               : "  " + time + "  " + point[1].dump() + "\n";
+      }
+    }
+    if (json["series"].empty() && format == "table") out = "no values in this range\n";
+    return out;
+  } catch (const nlohmann::json::exception& error) {
+    return Unexpected(error.what());
+  }
+}
+
+}  // namespace idlewatt

@@ -1,0 +1,82 @@
+// One row of the table `frames` as bytes: "Body" in docs/storage-format.md.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "storage/varint.h"
+
+struct ZSTD_CCtx_s;
+struct ZSTD_DCtx_s;
+
+namespace idlewatt {
+
+// Limits of one row; see docs/storage-format.md.
+inline constexpr size_t kMaxRowFrames = 256;
+inline constexpr size_t kMaxRowValues = 250'000;
+inline constexpr int64_t kMaxRowSpanMs = 5 * 60 * 1000;
+
+// The values of some series over some frames.
+struct FlushTable {
+  std::vector<int64_t> times_ms;    // never falling; 1 to kMaxRowFrames
+  std::vector<int64_t> series_ids;  // rows of the table `series`, positive, strictly ascending
+  // Shape: series × frames, all frames of a series together; NaN where absent. Each series must
+  // have at least one value.
+  std::vector<double> values;
+};
+
+namespace detail {
+struct ZstdDeleter {
+  void operator()(ZSTD_CCtx_s* context) const;
+  void operator()(ZSTD_DCtx_s* context) const;
+};
+}  // namespace detail
+
+// Threads: one. Owns: a zstd context and its scratch memory, kept from call to call.
+class FlushEncoder {
+ public:
+  FlushEncoder();
+  // kInternal when zstd fails.
+  Result<std::string> Encode(const FlushTable& table);
+
+ private:
+  std::unique_ptr<ZSTD_CCtx_s, detail::ZstdDeleter> context_;
+  std::string directory_, columns_, content_;
+};
+
+// Reads bodies, hostile ones too. Columns are given one by one, so that those nobody asked for
+// cost only a look at the directory.
+// Errors:  kParse for a body that does not follow the format.
+// Threads: one.
+// Owns:    a zstd context and the content of the last body (at most 8 MiB).
+class FlushDecoder {
+ public:
+  struct Column {
+    int64_t series_id = 0;
+    std::string_view bytes;  // for DecodeColumn; lives until the next Open
+  };
+
+  FlushDecoder();
+  // Replaces what was read before. Keeps no reference to `body`.
+  Result<void> Open(std::string_view body);
+  const std::vector<int64_t>& times_ms() const { return times_ms_; }
+  // The next column into `column`; false after the last one.
+  Result<bool> Next(Column& column);
+
+ private:
+  Result<void> Decompress(std::string_view body);
+  Result<void> TakeTimes();
+
+  std::unique_ptr<ZSTD_DCtx_s, detail::ZstdDeleter> context_;
+  std::string content_;
+  std::vector<int64_t> times_ms_;
+  ByteReader directory_{{}};
+  ByteReader columns_{{}};
+  int64_t series_id_ = 0;
+};
+
+}  // namespace idlewatt

@@ -1,0 +1,225 @@
+#include "storage/history_store.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <unordered_set>
+
+#include "storage/database_file.h"
+#include "storage/labels.h"
+
+namespace idlewatt {
+namespace {
+
+// Rows deleted after one flush. More than the few that a flush adds, so that retention catches up;
+// few enough that a wall clock which was wrong for a minute costs a minute of history, not all.
+constexpr int kDeleteBatch = 16;
+constexpr int64_t kMaxFreePages = 1024;  // 4 MiB are kept for reuse
+
+// How many of the first frames go into one row; see docs/storage-format.md.
+size_t FramesOfRow(std::span<const QueuedFrame> frames) {
+  std::unordered_set<SeriesId> series;
+  size_t count = 0;
+  for (; count < std::min(frames.size(), kMaxRowFrames); ++count) {
+    const QueuedFrame& frame = frames[count];
+    for (const Sample& sample : frame.samples) series.insert(sample.series);
+    if (count == 0) continue;
+    if (series.size() * (count + 1) > kMaxRowValues || frame.time_ms < frames[count - 1].time_ms ||
+        frame.time_ms - frames.front().time_ms > kMaxRowSpanMs) {
+      break;
+    }
+  }
+  return count;
+}
+
+}  // namespace
+
+Result<HistoryStore> HistoryStore::Open(std::string path, StoreOptions options,
+                                        const SeriesRegistry& registry) {
+  if (options.synchronous != "off" && options.synchronous != "normal" &&
+      options.synchronous != "full") {
+    return Error{ErrorCode::kInvalid, "synchronous", 0, "must be off, normal or full"};
+  }
+  HistoryStore store(std::move(path), std::move(options), registry);
+  RETURN_IF_ERROR(store.Connect());
+  return store;
+}
+
+Result<void> HistoryStore::Connect() {
+  ASSIGN_OR_RETURN(OpenedDatabase opened, OpenForWriting(path_));
+  if (opened.set_aside) {
+    spdlog::warn("history: {} was damaged and is now {}; a new one was begun", path_,
+                 *opened.set_aside);
+    set_aside_.push_back(*opened.set_aside);
+  }
+  Database& db = opened.db;
+  RETURN_IF_ERROR(db.Execute("PRAGMA synchronous = " + options_.synchronous +
+                             "; PRAGMA cache_size = -512; PRAGMA journal_size_limit = 4194304"));
+  ASSIGN_OR_RETURN(
+      Statement upsert_series,
+      db.Prepare("INSERT INTO series(metric, labels, kind, unit) VALUES(?1, ?2, ?3, ?4)"
+                 " ON CONFLICT(metric, labels) DO UPDATE SET kind = ?3, unit = ?4"
+                 " RETURNING id"));
+  ASSIGN_OR_RETURN(Statement insert_frames,
+                   db.Prepare("INSERT OR IGNORE INTO frames(time_ms, body) VALUES(?1, ?2)"));
+  ASSIGN_OR_RETURN(Statement delete_old,
+                   db.Prepare("DELETE FROM frames WHERE time_ms IN (SELECT time_ms FROM frames"
+                              " WHERE time_ms < ?1 ORDER BY time_ms LIMIT ?2)"));
+  ASSIGN_OR_RETURN(Statement oldest, db.Prepare("SELECT min(time_ms) FROM frames"));
+  connection_.emplace(Connection{std::move(opened.db), std::move(upsert_series),
+                                 std::move(insert_frames), std::move(delete_old),
+                                 std::move(oldest)});
+  return {};
+}
+
+Result<void> HistoryStore::Replace(const Error& damage) {
+  connection_.reset();
+  series_rows_.clear();
+  ASSIGN_OR_RETURN(std::string name, SetAside(path_));
+  spdlog::warn("history: {} is damaged ({}) and is now {}; a new one was begun", path_, damage.text,
+               name);
+  set_aside_.push_back(std::move(name));
+  return Connect();
+}
+
+Result<void> HistoryStore::Write(std::span<const QueuedFrame> frames) {
+  if (!connection_) RETURN_IF_ERROR(Connect());  // a Replace failed half way, for want of space
+  Result<void> written = WriteRows(frames);
+  if (!written.ok() && IsDamage(written.error())) {
+    RETURN_IF_ERROR(Replace(written.error()));
+    written = WriteRows(frames);
+  }
+  return written;
+}
+
+Result<void> HistoryStore::WriteRows(std::span<const QueuedFrame> frames) {
+  const uint64_t rows_before = rows_written_;
+  Result<void> written = connection_->db.Transaction([this, frames] {
+    Result<void> row;
+    for (size_t done = 0, count = 0; row.ok() && done < frames.size(); done += count) {
+      count = FramesOfRow(frames.subspan(done));
+      row = WriteRow(frames.subspan(done, count));
+    }
+    return row;
+  });
+  if (written.ok()) {
+    ForgetEndedSeries();
+  } else {
+    series_rows_.clear();  // rows made in this transaction are gone again
+    rows_written_ = rows_before;
+  }
+  return written;
+}
+
+Result<void> HistoryStore::WriteRow(std::span<const QueuedFrame> frames) {
+  ASSIGN_OR_RETURN(FlushTable table, TableOf(frames));
+  if (table.series_ids.empty()) return {};
+  ASSIGN_OR_RETURN(std::string body, encoder_.Encode(table));
+  return InsertAtFreeKey(frames.front().time_ms, body);
+}
+
+// A key is taken only when the wall clock was set back; the next free millisecond will do, because
+// the true times stand in the body.
+Result<void> HistoryStore::InsertAtFreeKey(int64_t time_ms, std::string_view body) {
+  Statement& insert = connection_->insert_frames;
+  insert.BindBlob(2, body);
+  for (int64_t key = time_ms;; ++key) {
+    insert.Bind(1, key);
+    RETURN_IF_ERROR(insert.Run());
+    if (connection_->db.rows_changed() == 0) continue;
+    ++rows_written_;
+    return {};
+  }
+}
+
+Result<FlushTable> HistoryStore::TableOf(std::span<const QueuedFrame> frames) {
+  std::unordered_map<SeriesId, int64_t> rows;  // 0: the series ended and was never written
+  FlushTable table;
+  for (const QueuedFrame& frame : frames) {
+    table.times_ms.push_back(frame.time_ms);
+    for (const Sample& sample : frame.samples) {
+      if (std::isnan(sample.value) || rows.contains(sample.series)) continue;
+      ASSIGN_OR_RETURN(int64_t row, SeriesRow(sample.series));
+      rows.emplace(sample.series, row);
+      if (row != 0) table.series_ids.push_back(row);
+    }
+  }
+  // Two ids share a row when a series ended and came back between two frames.
+  std::sort(table.series_ids.begin(), table.series_ids.end());
+  table.series_ids.erase(std::unique(table.series_ids.begin(), table.series_ids.end()),
+                         table.series_ids.end());
+  const size_t count = frames.size();
+  table.values.assign(table.series_ids.size() * count, std::numeric_limits<double>::quiet_NaN());
+  std::unordered_map<SeriesId, size_t> column;
+  for (const auto& [id, row] : rows) {
+    if (row == 0) continue;
+    const auto at = std::lower_bound(table.series_ids.begin(), table.series_ids.end(), row);
+    column[id] = static_cast<size_t>(at - table.series_ids.begin());
+  }
+  for (size_t i = 0; i < count; ++i) {
+    for (const Sample& sample : frames[i].samples) {
+      const auto at = column.find(sample.series);
+      if (at == column.end() || std::isnan(sample.value)) continue;
+      table.values[at->second * count + i] = sample.value;
+    }
+  }
+  return table;
+}
+
+Result<int64_t> HistoryStore::SeriesRow(SeriesId id) {
+  if (const auto known = series_rows_.find(id); known != series_rows_.end()) return known->second;
+  const std::shared_ptr<const Series> series = registry_->Find(id);
+  if (series == nullptr) return 0;
+  Statement& upsert = connection_->upsert_series;
+  upsert.Bind(1, series->metric->name);
+  upsert.Bind(2, LabelsToJson(LabelsOf(*series)));
+  upsert.Bind(3,
+              std::string_view(series->metric->kind == MetricKind::kCounter ? "counter" : "gauge"));
+  upsert.Bind(4, series->metric->unit);
+  ASSIGN_OR_RETURN(bool row, upsert.Step());
+  if (!row) return Error{ErrorCode::kInternal, path_, 0, "no row id for a series"};
+  const int64_t row_id = upsert.Int(0);
+  upsert.Reset();
+  series_rows_.emplace(id, row_id);
+  return row_id;
+}
+
+void HistoryStore::ForgetEndedSeries() {
+  if (series_rows_.size() <= registry_->size()) return;
+  std::erase_if(series_rows_,
+                [this](const auto& entry) { return registry_->Find(entry.first) == nullptr; });
+}
+
+Result<void> HistoryStore::DeleteOld(int64_t newest_ms) {
+  if (!connection_) return {};
+  // A row's key is its first frame, and the last one may be kMaxRowSpanMs younger.
+  const int64_t before = newest_ms - options_.raw_retention.count() - kMaxRowSpanMs;
+  Statement& delete_old = connection_->delete_old;
+  delete_old.Bind(1, before);
+  delete_old.Bind(2, int64_t{kDeleteBatch});
+  Result<void> deleted = delete_old.Run();
+  if (deleted.ok() && connection_->db.rows_changed() > 0) {
+    ASSIGN_OR_RETURN(int64_t free_pages, connection_->db.QueryInt("PRAGMA freelist_count"));
+    if (free_pages > kMaxFreePages) {
+      deleted = connection_->db.Execute("PRAGMA incremental_vacuum(64)");
+    }
+  }
+  if (!deleted.ok() && IsDamage(deleted.error())) return Replace(deleted.error());
+  return deleted;
+}
+
+int64_t HistoryStore::FileBytes() const { return idlewatt::FileBytes(path_); }
+
+Result<std::optional<int64_t>> HistoryStore::OldestTime() {
+  if (!connection_) return std::optional<int64_t>();
+  Statement& oldest = connection_->oldest;
+  ASSIGN_OR_RETURN(bool row, oldest.Step());
+  std::optional<int64_t> time;
+  if (row && !oldest.IsNull(0)) time = oldest.Int(0);
+  oldest.Reset();
+  return time;
+}
+
+}  // namespace idlewatt
