@@ -210,6 +210,12 @@ Result<std::string> RangeFromFile(const QueryRangeArguments& arguments) {
   ASSIGN_OR_RETURN(const Selector selector, Selector::Parse(arguments.selector));
   ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Open(arguments.db));
   ASSIGN_OR_RETURN(const RangeAnswer answer, QueryRange(selector, window, nullptr, &reader));
+  if (reader.misses_newest()) {
+    std::fprintf(stderr,
+                 "idlewatt: warning: %s: the folder can't be written to, so what only stands in "
+                 "the -wal file is not seen\n",
+                 arguments.db.c_str());
+  }
   if (answer.damaged_rows > 0) {
     std::fprintf(stderr, "idlewatt: warning: %s: %zu damaged rows were skipped\n",
                  arguments.db.c_str(), answer.damaged_rows);

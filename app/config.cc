@@ -225,10 +225,9 @@ void ReadWatch(TomlSection& section, Config& config) {
   section.Read("unit", watch.unit);
   section.Read("pid_file", watch.pid_file);
   if (watch.name.empty()) section.Error("name", "must be set");
-  const int ways = static_cast<int>(!watch.process.empty()) +
-                   static_cast<int>(watch.port.has_value()) +
-                   static_cast<int>(!watch.cgroup.empty()) + static_cast<int>(!watch.unit.empty()) +
-                   static_cast<int>(!watch.pid_file.empty());
+  constexpr std::array<std::string_view, 5> kWays{"process", "port", "cgroup", "unit", "pid_file"};
+  const auto ways = std::count_if(kWays.begin(), kWays.end(),
+                                  [&](std::string_view way) { return section.Has(way); });
   if (ways != 1) {
     section.Error("name", "needs exactly one of process, port, cgroup, unit, pid_file");
   }

@@ -98,28 +98,28 @@ Result<std::string> StatusTable(const std::string& services_body, const std::str
   try {
     TextTable table({"NAME", "KIND", "STATE", "PID>", "PORT>", "CPU %>", "MEMORY MiB>", "WATTS>",
                      "UNUSED FOR>", "LAST EXIT"});
-    for (const Json& row : services["services"]) {
-      const Json& idle_seconds = row["idle_seconds"];
-      const Json& exit = row["last_exit"];
-      table.Add({TextOr(row["name"]), TextOr(row["kind"]), TextOr(row["state"]),
-                 NumberOr(row["pid"], "%.0f"), NumberOr(row["port"], "%.0f"),
-                 NumberOr(row["cpu_percent"], "%.1f"),
-                 NumberOr(row["memory_bytes"], "%.1f", 1.0 / (1 << 20)),
-                 NumberOr(row["watts"], "%.2f"),
-                 row["idle"] == true && idle_seconds.is_number()
+    for (const Json& row : services.at("services")) {
+      const Json& idle_seconds = row.at("idle_seconds");
+      const Json& exit = row.at("last_exit");
+      table.Add({TextOr(row.at("name")), TextOr(row.at("kind")), TextOr(row.at("state")),
+                 NumberOr(row.at("pid"), "%.0f"), NumberOr(row.at("port"), "%.0f"),
+                 NumberOr(row.at("cpu_percent"), "%.1f"),
+                 NumberOr(row.at("memory_bytes"), "%.1f", 1.0 / (1 << 20)),
+                 NumberOr(row.at("watts"), "%.2f"),
+                 row.at("idle") == true && idle_seconds.is_number()
                      ? FormatDuration(std::chrono::seconds(idle_seconds.get<int64_t>()))
                      : kUnknown,
-                 exit.is_object() ? TextOr(exit["text"]) : kUnknown});
+                 exit.is_object() ? TextOr(exit.at("text")) : kUnknown});
     }
     std::string out = table.ToString();
-    for (const Json& row : services["services"]) {
-      if (row["failure"].is_string()) {
-        out += TextOr(row["name"]) + ": " + TextOr(row["failure"]) + "\n";
+    for (const Json& row : services.at("services")) {
+      if (row.at("failure").is_string()) {
+        out += TextOr(row.at("name")) + ": " + TextOr(row.at("failure")) + "\n";
       }
     }
-    for (const Json& alert : alerts["alerts"]) {
-      out += TextOr(alert["alert"]) + " (" + TextOr(alert["severity"]) + ", " +
-             TextOr(alert["state"]) + "): " + TextOr(alert["summary"]) + "\n";
+    for (const Json& alert : alerts.at("alerts")) {
+      out += TextOr(alert.at("alert")) + " (" + TextOr(alert.at("severity")) + ", " +
+             TextOr(alert.at("state")) + "): " + TextOr(alert.at("summary")) + "\n";
     }
     return out;
   } catch (const nlohmann::json::exception& error) {
@@ -131,9 +131,9 @@ namespace {
 
 // METRIC{label="value"} of a series in the answer.
 std::string SeriesName(const Json& series) {
-  std::string out = series["metric"].get<std::string>();
+  std::string out = series.at("metric").get<std::string>();
   std::string labels;
-  for (const auto& [name, value] : series["labels"].items()) {
+  for (const auto& [name, value] : series.at("labels").items()) {
     labels += (labels.empty() ? "" : ",") + name + "=" + value.dump();
   }
   return labels.empty() ? out : out + "{" + labels + "}";
@@ -161,16 +161,16 @@ Result<std::string> RangeText(const std::string& answer, const std::string& form
   if (format == "json") return json.dump(2) + "\n";
   try {
     std::string out = format == "csv" ? "series,time,value\n" : "";
-    for (const Json& series : json["series"]) {
+    for (const Json& series : json.at("series")) {
       const std::string name = SeriesName(series);
       if (format == "table") out += name + "\n";
-      for (const Json& point : series["points"]) {
-        const std::string time = FormatWallTime(TimeOf(point[0]));
-        out += format == "csv" ? CsvField(name) + "," + time + "," + point[1].dump() + "\n"
-                               : "  " + time + "  " + point[1].dump() + "\n";
+      for (const Json& point : series.at("points")) {
+        const std::string time = FormatWallTime(TimeOf(point.at(0)));
+        out += format == "csv" ? CsvField(name) + "," + time + "," + point.at(1).dump() + "\n"
+                               : "  " + time + "  " + point.at(1).dump() + "\n";
       }
     }
-    if (json["series"].empty() && format == "table") out = "no values in this range\n";
+    if (json.at("series").empty() && format == "table") out = "no values in this range\n";
     return out;
   } catch (const nlohmann::json::exception& error) {
     return Unexpected(error.what());

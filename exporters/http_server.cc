@@ -3,12 +3,15 @@
 #include <arpa/inet.h>
 #include <civetweb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <zlib.h>
 
 #include <array>
 #include <cerrno>
 #include <nlohmann/json.hpp>
+#include <stop_token>
+#include <thread>
 
 #include "base/file_root.h"
 #include "base/text.h"
@@ -47,15 +50,20 @@ Result<Listen> ParseListen(const std::string& text) {
   return listen;
 }
 
+sockaddr_in SocketAddress(const Listen& listen) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(listen.port);
+  address.sin_addr = listen.ip;
+  return address;
+}
+
 // Says why the port could not be taken.
 Error WhyNotListening(const Listen& listen, const std::string& text) {
   const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int on = 1;
   ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(listen.port);
-  address.sin_addr = listen.ip;
+  const sockaddr_in address = SocketAddress(listen);
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
       ::listen(socket.get(), 1) == 0) {
     return Error{ErrorCode::kInternal, text, 0,
@@ -109,6 +117,14 @@ class CivetServer final : public HttpServer {
       : listen_(std::move(listen)), handlers_(std::move(handlers)) {}
   ~CivetServer() override {
     if (context_ == nullptr) return;
+    // The thread that accepts looks at the stop flag only when its wait of 2 s ends or somebody
+    // connects: so somebody does.
+    const std::jthread knock([this](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        Connect();
+        ::poll(nullptr, 0, 20);
+      }
+    });
     mg_stop(context_);
     mg_exit_library();
   }
@@ -225,6 +241,12 @@ class CivetServer final : public HttpServer {
     head += "X-Content-Type-Options: nosniff\r\n\r\n";
     if (request.method != "HEAD") head += body;
     mg_write(connection, head.data(), head.size());
+  }
+
+  void Connect() const {
+    const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    const sockaddr_in address = SocketAddress(listen_);
+    ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   }
 
   Listen listen_;

@@ -18,7 +18,7 @@ namespace idlewatt {
 // Limits of one row; see docs/storage-format.md.
 inline constexpr size_t kMaxRowFrames = 256;
 inline constexpr size_t kMaxRowValues = 250'000;
-inline constexpr int64_t kMaxRowSpanMs = 5 * 60 * 1000;
+inline constexpr int64_t kMaxRowSpanMs = 300'000;  // 5 minutes
 
 // The values of some series over some frames.
 struct FlushTable {

@@ -109,15 +109,14 @@ Result<void> History::WriteQueue() {
   }
   if (frames.empty()) return {};
   const auto start = std::chrono::steady_clock::now();
-  Result<void> written = store_.Write(frames);
-  if (written.ok()) {
-    // Old rows that can't be deleted now are no reason to write these frames again.
-    const Result<void> deleted = store_.DeleteOld(frames.back().time_ms);
-    if (!deleted.ok() && !delete_failing_) {
-      spdlog::warn("history: cannot delete old rows: {}", deleted.error().ToString());
-    }
-    delete_failing_ = !deleted.ok();
+  // First, so that these frames are not in a database which retention finds damaged. Old rows that
+  // can't be deleted now are no reason to keep these frames back.
+  const Result<void> deleted = store_.DeleteOld(frames.back().time_ms);
+  if (!deleted.ok() && !delete_failing_) {
+    spdlog::warn("history: cannot delete old rows: {}", deleted.error().ToString());
   }
+  delete_failing_ = !deleted.ok();
+  Result<void> written = store_.Write(frames);
   Record(written, std::chrono::steady_clock::now() - start);
   const MutexLock lock(mutex_);
   if (written.ok()) {

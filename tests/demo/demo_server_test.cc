@@ -17,6 +17,8 @@
 namespace idlewatt {
 namespace {
 
+using namespace client;  // NOLINT: the short names of the test client
+
 using nlohmann::json;
 using std::chrono::milliseconds;
 using ::testing::HasSubstr;

@@ -14,11 +14,11 @@ namespace {
 
 class HistoryDamageTest : public HistoryTest {
  protected:
-  // A database of about 100 pages, closed.
-  void MakeHistory() {
+  // A database of `rows` flushes, about 3 KiB each, closed.
+  void MakeHistory(int rows = 120) {
     Open();
     std::mt19937_64 random(5);
-    for (int i = 0; i < 120; ++i) {
+    for (int i = 0; i < rows; ++i) {
       std::vector<Sample> samples{{GaugeId(), 1.0 * i}};
       for (int n = 0; n < 300; ++n) {
         samples.push_back({registry_.Intern(kTestCounter, {"r", std::to_string(n)}),
@@ -28,6 +28,17 @@ class HistoryDamageTest : public HistoryTest {
       ASSERT_TRUE(history_->Flush().ok());
     }
     Close();
+  }
+  // A frame at kStartMs that only the -wal file holds.
+  void WriteAndBeKilled() {
+    const pid_t child = fork();
+    if (child == 0) {
+      Open();
+      PushValue(kStartMs, 1);
+      (void)history_->Flush();
+      raise(SIGKILL);
+    }
+    waitpid(child, nullptr, 0);
   }
   void Overwrite(std::streamoff offset, const std::string& bytes) {
     std::fstream file(db_path(), std::ios::in | std::ios::out | std::ios::binary);
@@ -142,28 +153,39 @@ TEST_F(HistoryDamageTest, AnEmptyFileIsBegunAnew) {
 }
 
 TEST_F(HistoryDamageTest, AWalWithoutItsDatabaseIsNotApplied) {
-  MakeHistory();
-  tree_.Write("data/history.db-wal", std::string(5000, 'x'));
+  WriteAndBeKilled();
+  ASSERT_GT(std::filesystem::file_size(db_path() + "-wal"), 0u);
   tree_.Remove("data/history.db");
   Open();
   ASSERT_NE(history_, nullptr);
-  PushValue(kStartMs, 1);
-  EXPECT_TRUE(history_->Flush().ok());
+  PushValue(kStartMs + 1000, 2);
+  ASSERT_TRUE(history_->Flush().ok());
+  EXPECT_EQ(TimesOnDisk(), std::vector<int64_t>{kStartMs + 1000});
 }
 
 TEST_F(HistoryDamageTest, DamageMetWhileWritingIsSetAsideAndLosesNoFrame) {
-  MakeHistory();
+  MakeHistory(400);
   Open();
-  // Behind the back of SQLite, whose cache is smaller than the file: retention meets it.
-  std::filesystem::resize_file(db_path(), 4096);
-  PushValue(kStartMs + int64_t{365} * 86'400'000, 7);
+  // Behind the back of SQLite, in pages that are no longer in its cache: those of the table
+  // `series`, which stand first and which retention does not read.
+  Overwrite(5 * 4096, std::string(4 * 4096, '\x55'));
+  PushValue(kStartMs + 1'000'000, 7);
   ASSERT_TRUE(history_->Flush().ok());
-  PushValue(kStartMs + 1'000'000, 8);
+  PushValue(kStartMs + 1'001'000, 8);
   ASSERT_TRUE(history_->Flush().ok());
-  ASSERT_EQ(history_->Stats().set_aside.size(), 1u);
-  const std::vector<int64_t> times = TimesOnDisk();
-  EXPECT_FALSE(times.empty());
-  EXPECT_EQ(times.front(), kStartMs + 1'000'000);
+  EXPECT_EQ(history_->Stats().set_aside.size(), 1u);
+  EXPECT_EQ(TimesOnDisk(), (std::vector<int64_t>{kStartMs + 1'000'000, kStartMs + 1'001'000}));
+}
+
+TEST_F(HistoryDamageTest, DamageMetByRetentionIsSetAsideAndLosesNoFrame) {
+  MakeHistory(400);
+  Open();
+  Overwrite(8 * 4096, std::string(30 * 4096, '\x55'));  // the oldest rows, no longer in the cache
+  const int64_t later = kStartMs + int64_t{365} * 86'400'000;
+  PushValue(later, 7);
+  ASSERT_TRUE(history_->Flush().ok());
+  EXPECT_EQ(history_->Stats().set_aside.size(), 1u);
+  EXPECT_EQ(TimesOnDisk(), std::vector<int64_t>{later});
 }
 
 TEST_F(HistoryDamageTest, TwoDamagedDatabasesOfOneSecondKeepTheirNamesApart) {
@@ -246,15 +268,28 @@ TEST_F(HistoryDamageTest, AKilledDaemonLosesOnlyWhatWasNotFlushed) {
 }
 
 TEST_F(HistoryDamageTest, AReaderNeedsNoDaemonAndSeesTheWalOfAKilledOne) {
+  WriteAndBeKilled();
+  EXPECT_EQ(TimesOnDisk(), std::vector<int64_t>{kStartMs});
+}
+
+TEST_F(HistoryDamageTest, AReaderNeedsNoWritableFolder) {
+  MakeHistory();
+  using std::filesystem::perms;
+  const perms readable = perms::owner_read | perms::group_read | perms::others_read;
+  const perms passable = perms::owner_exec | perms::group_exec | perms::others_exec;
+  std::filesystem::permissions(db_path(), readable);
+  std::filesystem::permissions(tree_.PathOf("data"), readable | passable);
+  std::filesystem::permissions(tree_.path(), readable | passable);
   const pid_t child = fork();
   if (child == 0) {
-    Open();
-    PushValue(kStartMs, 1);
-    (void)history_->Flush();
-    raise(SIGKILL);
+    if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) _exit(2);
+    _exit(TimesOnDisk().size() == 120 && FilesNamed("history").size() == 1 ? 0 : 1);
   }
-  waitpid(child, nullptr, 0);
-  EXPECT_EQ(TimesOnDisk(), std::vector<int64_t>{kStartMs});
+  int status = -1;
+  waitpid(child, &status, 0);
+  std::filesystem::permissions(tree_.PathOf("data"), perms::owner_all);
+  std::filesystem::permissions(tree_.path(), perms::owner_all);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(HistoryDamageTest, AReaderOfNothingSaysSo) {

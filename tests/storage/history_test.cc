@@ -203,7 +203,7 @@ TEST_F(HistoryTest, IsReadWhileItIsWritten) {
   options_.flush_interval = milliseconds(1);
   Open();
   std::jthread sampler([this](const std::stop_token& stop) {
-    for (int i = 0; !stop.stop_requested(); ++i) PushValue(kStartMs + i * 5000, i);
+    for (int64_t i = 0; !stop.stop_requested(); ++i) PushValue(kStartMs + i * 5000, 1);
   });
   while (history_->Stats().flushes == 0) std::this_thread::yield();
   for (int round = 0; round < 50; ++round) {

@@ -67,7 +67,7 @@ TEST_F(RangeQueryTest, AStepTakesTheLastOfACounterAndTheAverageOfAGauge) {
   for (int i = 0; i < 6; ++i) {
     Record(start + i * 5000, {{joules_, 10.0 * i}, {gauge, 1.0 * i}});
     if (i == 1) {
-      ASSERT_TRUE(history_->Flush().ok());  // the first bucket is in both sources
+      ASSERT_TRUE(history_->Flush().ok());
     }
   }
   RangeWindow window = Everything();
@@ -85,6 +85,23 @@ TEST_F(RangeQueryTest, AStepTakesTheLastOfACounterAndTheAverageOfAGauge) {
   EXPECT_EQ(last[1].value, 50);
   EXPECT_EQ(mean[0].value, 1);
   EXPECT_EQ(mean[1].value, 4);
+}
+
+TEST_F(RangeQueryTest, ABucketThatRingAndHistoryShareIsOnePoint) {
+  const int64_t start = 1'700'000'000'000 / 15'000 * 15'000;
+  for (int i = 0; i < 42; ++i) Record(start + i * 5000, {{GaugeId(), 1.0 * i}});
+  ASSERT_TRUE(history_->Flush().ok());
+  ASSERT_EQ(ring_.Oldest(), At(start + 31 * 5000)) << "the second of a bucket of three";
+  RangeWindow window = Everything();
+  window.step = seconds(15);
+  const Result<RangeAnswer> answer = Query("test_celsius", window);
+  ASSERT_TRUE(answer.ok());
+  const std::vector<Point>& points = answer->series.at(0).points;
+  ASSERT_EQ(points.size(), 14u);
+  for (size_t i = 0; i < points.size(); ++i) {
+    EXPECT_EQ(points[i].time_ms, start + static_cast<int64_t>(i) * 15'000);
+    EXPECT_EQ(points[i].value, 3.0 * static_cast<double>(i) + 1);
+  }
 }
 
 TEST_F(RangeQueryTest, TooManyPointsNameAStepThatFits) {

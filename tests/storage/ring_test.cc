@@ -95,8 +95,8 @@ TEST_F(RingTest, StillNamesASeriesThatEnded) {
 TEST_F(RingTest, IsReadWhileItIsWritten) {
   Ring ring(seconds(50), seconds(5), 1 << 20, registry_);
   std::jthread writer([&](const std::stop_token& stop) {
-    for (int i = 0; !stop.stop_requested(); ++i) {
-      ring.Append(FrameAt(kStartMs + i * 5000, {{a_, 1.0 * i}, {b_, 2.0 * i}}));
+    for (int64_t i = 0; !stop.stop_requested(); ++i) {
+      ring.Append(FrameAt(kStartMs + i * 5000, {{a_, 1}, {b_, 2}}));
     }
   });
   for (int round = 0; round < 200; ++round) {

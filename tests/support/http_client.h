@@ -23,7 +23,7 @@
 #include "base/text.h"
 #include "base/unique_fd.h"
 
-namespace idlewatt {
+namespace idlewatt::client {
 
 // An HTTP/1.1 client for tests, over plain sockets: loopback only, one connection a request, every
 // wait ends at a deadline.
@@ -206,4 +206,4 @@ inline uint16_t FreePort() {
   return ntohs(address.sin_port);
 }
 
-}  // namespace idlewatt
+}  // namespace idlewatt::client

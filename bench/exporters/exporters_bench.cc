@@ -1,0 +1,52 @@
+// What a scrape and the answer most asked for cost, from a snapshot of N series.
+#include <benchmark/benchmark.h>
+
+#include <string>
+
+#include "base/slot.h"
+#include "collector/metrics.h"
+#include "exporters/json_views.h"
+#include "exporters/prometheus_exporter.h"
+#include "tests/support/snapshot_maker.h"
+
+namespace idlewatt {
+namespace {
+
+// Two ticks of N/5 services with five series each.
+std::shared_ptr<const Snapshot> MakeSnapshot(int64_t series) {
+  SnapshotMaker maker;
+  std::shared_ptr<const Snapshot> snapshot;
+  for (int tick = 0; tick < 2; ++tick) {
+    for (int64_t i = 0; i < series / 5; ++i) {
+      const std::string name = "service-" + std::to_string(i);
+      const double value = static_cast<double>(i * 100 + tick) * 1.001;
+      maker.Add(metrics::kServiceCpuSeconds, {name, "discovered", "user"}, value)
+          .Add(metrics::kServiceCpuSeconds, {name, "discovered", "system"}, value / 3)
+          .Add(metrics::kServiceMemoryBytes, {name, "discovered"}, value * 4096)
+          .Add(metrics::kServiceProcesses, {name, "discovered"}, 3)
+          .Add(metrics::kServiceThreads, {name, "discovered"}, 12);
+    }
+    snapshot = std::make_shared<const Snapshot>(maker.Tick());
+  }
+  return snapshot;
+}
+
+void BM_RenderMetrics(benchmark::State& state) {
+  Slot<Snapshot> slot;
+  slot.Publish(MakeSnapshot(state.range(0)));
+  const SnapshotCollectable collectable(slot);
+  int64_t bytes = 0;
+  for (auto _ : state) bytes += static_cast<int64_t>(RenderMetrics(collectable).size());
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+  state.SetBytesProcessed(bytes);
+}
+BENCHMARK(BM_RenderMetrics)->ArgName("series")->Arg(300)->Arg(2000)->Unit(benchmark::kMicrosecond);
+
+void BM_ServicesJson(benchmark::State& state) {
+  const auto snapshot = MakeSnapshot(state.range(0));
+  for (auto _ : state) benchmark::DoNotOptimize(ServicesJson(*snapshot, {}).dump());
+}
+BENCHMARK(BM_ServicesJson)->ArgName("series")->Arg(300)->Unit(benchmark::kMicrosecond);
+
+}  // namespace
+}  // namespace idlewatt

@@ -1,0 +1,199 @@
+#include "app/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "tests/support/fake_tree.h"
+
+namespace idlewatt {
+namespace {
+
+using testing::HasSubstr;
+
+std::vector<std::string> Errors(const std::string& text) {
+  std::vector<std::string> errors;
+  for (const ConfigFinding& finding : ParseConfig(text).findings) {
+    if (finding.is_error) errors.push_back(std::to_string(finding.line) + ": " + finding.text);
+  }
+  return errors;
+}
+
+std::string OnlyError(const std::string& text) {
+  const std::vector<std::string> errors = Errors(text);
+  EXPECT_EQ(errors.size(), 1U) << testing::PrintToString(errors);
+  return errors.empty() ? "" : errors.front();
+}
+
+TEST(ConfigTest, EmptyFileGivesTheDefaults) {
+  const ParsedConfig parsed = ParseConfig("");
+  EXPECT_TRUE(parsed.ok());
+  EXPECT_EQ(parsed.config.collector.interval, std::chrono::seconds(5));
+  EXPECT_EQ(parsed.config.http.listen, "127.0.0.1:19288");
+  EXPECT_FALSE(parsed.config.analysis.power_model);
+  EXPECT_EQ(parsed.config.analysis.alerts.size(), 1U);
+}
+
+TEST(ConfigTest, ShippedFilesHaveNothingToTell) {
+  for (const char* name : {"/packaging/example.toml", "/packaging/idlewatt.toml"}) {
+    std::vector<std::string> warnings;
+    const auto config = LoadConfig(std::string(IDLEWATT_SOURCE_DIR) + name, warnings);
+    EXPECT_TRUE(config) << config.error().ToString();
+    EXPECT_TRUE(warnings.empty()) << testing::PrintToString(warnings);
+  }
+}
+
+TEST(ConfigTest, ReadsEveryKindOfValue) {
+  const ParsedConfig parsed = ParseConfig(R"(
+[collector]
+interval = "1s"
+[collector.process]
+discovered_top = 3
+[collector.power]
+sources = ["rapl"]
+[collector.power.model]
+idle_watts = 4
+max_watts = 30.5
+[idle]
+after = "2m"
+cpu_ratio = 0.1
+[[service]]
+name = "llama"
+command = ["llama-server", "--port", "${PORT}"]
+port = 8001
+environment = { A = "b" }
+stop_signal = "SIGINT"
+stop_timeout = "3s"
+log = { max_size = "1MiB", max_backups = 2 }
+idle = { after = "5m" }
+[[service]]
+name = "whisper"
+command = ["whisper-server"]
+port = "auto"
+autostart = false
+[[watch]]
+name = "ollama"
+port = 11434
+)");
+  ASSERT_TRUE(parsed.ok()) << parsed.findings.front().text;
+  const Config& config = parsed.config;
+  EXPECT_EQ(config.collector.discovered_top, 3);
+  EXPECT_DOUBLE_EQ(config.analysis.power_model->max_watts, 30.5);
+  ASSERT_EQ(config.services.size(), 2U);
+  const ServiceSpec& llama = config.services[0];
+  EXPECT_EQ(llama.port, 8001);
+  EXPECT_EQ(llama.environment.at("A"), "b");
+  EXPECT_EQ(llama.stop_signal, SIGINT);
+  EXPECT_EQ(llama.log.max_size, 1 << 20);
+  EXPECT_EQ(config.analysis.idle.after_by_service.at("llama"), std::chrono::minutes(5));
+  EXPECT_TRUE(config.services[1].auto_port);
+  EXPECT_FALSE(config.services[1].autostart);
+  EXPECT_EQ(config.collector.watched[0].port, 11434);
+}
+
+TEST(ConfigTest, UnknownKeyIsToldWithLineAndNearestKey) {
+  EXPECT_EQ(OnlyError("[collector]\n\nintervall = \"5s\"\n"),
+            "3: collector.intervall: is not a known key; did you mean \"interval\"?");
+  EXPECT_THAT(OnlyError("[colector]\n"), HasSubstr("did you mean \"collector\"?"));
+  EXPECT_THAT(OnlyError("[[service]]\nname = \"a\"\ncommand = [\"b\"]\ncomand = 1\n"),
+              HasSubstr("4: service.comand"));
+}
+
+TEST(ConfigTest, WrongTypeAndWrongUnitAreTold) {
+  EXPECT_THAT(OnlyError("[collector]\ninterval = 5\n"),
+              HasSubstr("2: collector.interval: must be a duration in quotes"));
+  EXPECT_THAT(OnlyError("[collector]\ninterval = \"5 parsecs\"\n"), HasSubstr("is not a duration"));
+  EXPECT_THAT(OnlyError("[idle]\ncpu_ratio = \"much\"\n"), HasSubstr("must be a number"));
+  EXPECT_THAT(OnlyError("[http]\nlisten = 80\n"), HasSubstr("must be a string"));
+  EXPECT_THAT(OnlyError("service = 1\n"), HasSubstr("[[service]]"));
+}
+
+TEST(ConfigTest, ValuesOutOfRangeAreTold) {
+  EXPECT_THAT(OnlyError("[collector]\ninterval = \"2h\"\n"), HasSubstr("between 100ms and 1m"));
+  EXPECT_THAT(OnlyError("[collector.thermal]\ninterval = \"1s\"\n"),
+              HasSubstr("must not be shorter than collector.interval"));
+  EXPECT_THAT(OnlyError("[daemon]\nlog_level = \"loud\"\n"), HasSubstr("\"loud\" is not one of"));
+  EXPECT_THAT(OnlyError("[storage]\nflush_interval = \"1ms\"\n"), HasSubstr("between 1s and 10m"));
+  EXPECT_THAT(OnlyError("[collector.power.model]\nidle_watts = 9\nmax_watts = 5\n"),
+              HasSubstr("max_watts"));
+  EXPECT_THAT(OnlyError("[[watch]]\nname = \"a\"\nport = 70000\n"), HasSubstr("1 to 65535"));
+}
+
+TEST(ConfigTest, AllMistakesAreToldAtOnceInTheOrderOfLines) {
+  const auto errors = Errors("[idle]\nafter = 1\n[collector]\nring = 2\nfoo = 3\n");
+  ASSERT_EQ(errors.size(), 3U);
+  EXPECT_TRUE(errors[0].starts_with("2: ") && errors[1].starts_with("4: ") &&
+              errors[2].starts_with("5: "))
+      << testing::PrintToString(errors);
+}
+
+TEST(ConfigTest, BrokenTomlIsToldWithItsLine) {
+  EXPECT_THAT(OnlyError("[idle]\nafter = \"60s\n"), HasSubstr("2: is not valid TOML"));
+}
+
+TEST(ConfigTest, KeysOfLaterVersionsWarn) {
+  const ParsedConfig parsed = ParseConfig(
+      "[pool]\nmax_models = 2\n[[service]]\nname = \"a\"\ncommand = [\"b\"]\nrestart = "
+      "\"always\"\n");
+  EXPECT_TRUE(parsed.ok());
+  ASSERT_EQ(parsed.findings.size(), 2U);
+  EXPECT_EQ(parsed.findings[1].line, 6U);
+  EXPECT_EQ(parsed.findings[1].text,
+            "service.restart: is planned and has no effect in this version");
+}
+
+TEST(ConfigTest, SafetyThatCannotBeHadIsAnError) {
+  EXPECT_THAT(OnlyError("[http]\nauth_file = \"users\"\n"), HasSubstr("planned"));
+  EXPECT_THAT(OnlyError("[http]\nlisten = \"0.0.0.0:80\"\n"), HasSubstr("allow_unauthenticated"));
+  EXPECT_TRUE(Errors("[http]\nlisten = \"0.0.0.0:80\"\nallow_unauthenticated = true\n").empty());
+}
+
+TEST(ConfigTest, NamesAndPortsAreUsedOnce) {
+  EXPECT_THAT(OnlyError("[[service]]\nname = \"a\"\ncommand = [\"b\"]\n[[watch]]\nname = \"a\"\n"
+                        "process = \"p\"\n"),
+              HasSubstr("\"a\" is used twice"));
+  EXPECT_THAT(OnlyError("[[service]]\nname = \"a\"\ncommand = [\"b\"]\nport = 80\n[[watch]]\n"
+                        "name = \"c\"\nport = 80\n"),
+              HasSubstr("80 is used twice"));
+}
+
+TEST(ConfigTest, AWatchNeedsExactlyOneWay) {
+  EXPECT_THAT(OnlyError("[[watch]]\nname = \"a\"\n"), HasSubstr("exactly one"));
+  EXPECT_THAT(OnlyError("[[watch]]\nname = \"a\"\nport = 1\nunit = \"u\"\n"),
+              HasSubstr("exactly one"));
+}
+
+TEST(ConfigTest, AnAlertRuleReplacesItsDefault) {
+  const ParsedConfig parsed = ParseConfig(
+      "[[alert]]\nname = \"busy\"\nbuiltin = \"IdleServiceCpu\"\nwarning = 1\nfor = \"1s\"\n"
+      "[[alert]]\nname = \"busy2\"\nbuiltin = \"IdleServiceCpu\"\nservices = [\"a*\"]\n");
+  ASSERT_TRUE(parsed.ok());
+  const std::vector<AlertRule>& rules = parsed.config.analysis.alerts;
+  ASSERT_EQ(rules.size(), 2U);
+  EXPECT_EQ(rules[0].name, "busy");
+  EXPECT_EQ(rules[0].warning, 1);
+  EXPECT_EQ(rules[0].critical, 20);
+  EXPECT_EQ(rules[0].hold, std::chrono::seconds(1));
+}
+
+TEST(ConfigTest, FileThatCannotBeReadIsOneSentence) {
+  std::vector<std::string> warnings;
+  const auto config = LoadConfig("/nonexistent/idlewatt.toml", warnings);
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().ToString(),
+            "/nonexistent/idlewatt.toml: cannot be read: No such file or directory");
+}
+
+TEST(ConfigTest, FindingsNameTheFile) {
+  FakeTree tree;
+  tree.Write("bad.toml", "[idle]\nfoo = 1\n");
+  std::vector<std::string> warnings;
+  const auto config = LoadConfig(tree.PathOf("bad.toml"), warnings);
+  ASSERT_FALSE(config);
+  EXPECT_THAT(config.error().ToString(), HasSubstr("bad.toml:2: idle.foo"));
+}
+
+}  // namespace
+}  // namespace idlewatt

@@ -1,0 +1,140 @@
+#include "exporters/api.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "collector/metrics.h"
+#include "tests/support/snapshot_maker.h"
+
+namespace idlewatt {
+namespace {
+
+class ApiTest : public testing::Test {
+ protected:
+  ApiTest()
+      : handlers_(MakeHandlers({snapshot_, alerts_, [] { return std::vector<ServiceStatus>(); },
+                                [this](const Selector& selector, const RangeWindow& window) {
+                                  return Range(selector, window);
+                                },
+                                clock_})) {}
+
+  void PublishOneTick() {
+    maker_.Add(metrics::kPowerWatts, {"rapl", "package-0"}, 12.5);
+    snapshot_.Publish(std::make_shared<const Snapshot>(maker_.Tick()));
+  }
+
+  HttpResponse Get(const std::string& path, std::map<std::string, std::string> query = {}) {
+    std::string at = path;
+    while (!handlers_.contains(at) && at.rfind('/') != 0) at.resize(at.rfind('/'));
+    HttpRequest request;
+    request.method = "GET";
+    request.path = path;
+    request.query = std::move(query);
+    return handlers_.at(at)(request);
+  }
+
+  Result<std::vector<SeriesPoints>> Range(const Selector& selector, const RangeWindow& window) {
+    asked_metric_ = selector.metric();
+    asked_window_ = window;
+    SeriesPoints points;
+    points.metric = selector.metric();
+    points.labels = {{"domain", "package-0"}, {"source", "rapl"}};
+    points.points = {{1000, 1}, {2000, 2}, {3000, 3}};
+    return std::vector<SeriesPoints>{points};
+  }
+
+  SnapshotMaker maker_;
+  Slot<Snapshot> snapshot_;
+  Slot<std::vector<AlertStatus>> alerts_;
+  ManualClock clock_;
+  std::string asked_metric_;
+  std::optional<RangeWindow> asked_window_;
+  std::map<std::string, HttpServer::Handler> handlers_;
+};
+
+TEST_F(ApiTest, IsReadyOnlyAfterTheFirstMeasurement) {
+  EXPECT_EQ(Get("/-/healthy").status, 200);
+  EXPECT_EQ(Get("/-/ready").status, 503);
+  PublishOneTick();
+  EXPECT_EQ(Get("/-/ready").status, 200);
+}
+
+TEST_F(ApiTest, SystemAliasesGiveTheSameAnswers) {
+  PublishOneTick();
+  for (const char* name : {"metrics", "power", "power/history", "thermal", "processes"}) {
+    const HttpResponse first = Get(std::string("/api/v1/") + name);
+    EXPECT_EQ(first.status, 200) << name;
+    EXPECT_EQ(first.body, Get(std::string("/api/system/") + name).body) << name;
+  }
+}
+
+TEST_F(ApiTest, MetricsAreTheSnapshotInPrometheusText) {
+  PublishOneTick();
+  const HttpResponse response = Get("/metrics");
+  EXPECT_EQ(response.content_type, "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_NE(response.body.find("# TYPE idlewatt_power_watts gauge\n"
+                               "idlewatt_power_watts{source=\"rapl\",domain=\"package-0\"} 12.5\n"),
+            std::string::npos)
+      << response.body;
+}
+
+TEST_F(ApiTest, UnknownServiceAndUnknownPathAre404) {
+  EXPECT_EQ(Get("/api/v1/services/nobody").status, 404);
+  EXPECT_EQ(Get("/api/v1/power/futures").status, 404);
+}
+
+TEST_F(ApiTest, HistoryGivesTheNewestPointsUpToTheLimit) {
+  const HttpResponse response = Get("/api/v1/power/history", {{"limit", "2"}, {"since", "24h"}});
+  ASSERT_EQ(response.status, 200) << response.body;
+  const auto json = nlohmann::json::parse(response.body);
+  EXPECT_EQ(asked_metric_, "idlewatt_power_watts");
+  EXPECT_EQ(asked_window_->until - asked_window_->since, std::chrono::hours(24));
+  EXPECT_EQ(json["series"][0]["points"], nlohmann::json::parse("[[2.0,2.0],[3.0,3.0]]"));
+}
+
+TEST_F(ApiTest, RangeTakesMetricAndMatch) {
+  const HttpResponse response =
+      Get("/api/v1/range",
+          {{"metric", "idlewatt_power_watts"}, {"match", "{source=\"rapl\"}"}, {"step", "1m"}});
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(asked_window_->step, std::chrono::minutes(1));
+}
+
+TEST_F(ApiTest, WrongParametersAre400WithASentence) {
+  using Query = std::map<std::string, std::string>;
+  const Query wrong[] = {{{"metric", ""}},
+                         {{"metric", "a{"}},
+                         {{"metric", "a"}, {"since", "yesterday"}},
+                         {{"metric", "a"}, {"step", "5"}},
+                         {{"metric", "a"}, {"since", "1h"}, {"until", "2h"}}};
+  for (const Query& query : wrong) {
+    const HttpResponse response = Get("/api/v1/range", query);
+    EXPECT_EQ(response.status, 400) << query.rbegin()->second;
+    const auto json = nlohmann::json::parse(response.body);
+    EXPECT_FALSE(json["error"]["message"].get<std::string>().empty());
+  }
+  for (const char* limit : {"0", "-1", "x", "99999999999"}) {
+    EXPECT_EQ(Get("/api/v1/processes", {{"limit", limit}}).status, 400) << limit;
+  }
+}
+
+TEST_F(ApiTest, NamesThatAreNotUtf8DoNotSpoilTheAnswer) {
+  ProcessRow row;
+  row.name = "bad\xff";
+  row.service = "s";
+  maker_.processes = {row};
+  PublishOneTick();
+  const HttpResponse response = Get("/api/v1/processes");
+  EXPECT_EQ(response.status, 200);
+  EXPECT_TRUE(nlohmann::json::accept(response.body));
+}
+
+TEST_F(ApiTest, ThePageIsServed) {
+  const HttpResponse response = Get("/");
+  EXPECT_EQ(response.content_type, "text/html; charset=utf-8");
+  EXPECT_NE(response.body.find("<title>idlewatt</title>"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace idlewatt
