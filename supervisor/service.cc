@@ -70,7 +70,7 @@ Result<void> Service::SpawnExpanded(const ServiceSpec& expanded) {
   }
   ASSIGN_OR_RETURN(SpawnedProcess process, idlewatt::Spawn(expanded, context_.data_dir));
   output_.Open(std::move(process.output));
-  Run& run = run_.emplace();
+  ServiceRun& run = run_.emplace();
   run.pid = process.pid;
   run.pidfd = std::move(process.pidfd);
   run.port = expanded.port;

@@ -26,6 +26,19 @@ struct ServiceContext {
   std::string log_dir;
 };
 
+// From a successful exec until no process of it is left. Of Service only.
+struct ServiceRun {
+  pid_t pid = 0;
+  UniqueFd pidfd;  // empty once the root has ended
+  std::optional<uint16_t> port;
+  TimePoint started;
+  int signal = 0;                     // the last sent to all: 0, the stop signal or SIGKILL
+  KnownMembers known;                 // every member seen in this stop, ended ones too
+  std::map<pid_t, UniqueFd> awaited;  // a pidfd of each member that is waited for
+  std::optional<BootTime> deadline;   // of the stop
+  std::optional<BootTime> recheck;    // a member that cannot be awaited is looked for again
+};
+
 // One service and its current run: the root, every other process of it, their output. It knows how
 // to do things, never when: the loop decides that, by the transition table.
 // The root is left unreaped until nothing else of the run lives, because its pid is the number of
@@ -82,18 +95,6 @@ class Service {
   bool changed = true;  // since the loop published it
 
  private:
-  struct Run {
-    pid_t pid = 0;
-    UniqueFd pidfd;  // empty once the root has ended
-    std::optional<uint16_t> port;
-    TimePoint started;
-    int signal = 0;                     // the last sent to all: 0, the stop signal or SIGKILL
-    KnownMembers known;                 // every member seen in this stop, ended ones too
-    std::map<pid_t, UniqueFd> awaited;  // a pidfd of each member that is waited for
-    std::optional<BootTime> deadline;   // of the stop
-    std::optional<BootTime> recheck;    // a member that cannot be awaited is looked for again
-  };
-
   Result<void> SpawnExpanded(const ServiceSpec& expanded);
   void SignalAll(int signal);
   void TakeMembers(bool signal_group_members);
@@ -103,7 +104,7 @@ class Service {
   const ServiceContext& context_;
   const ServiceMarker marker_;
   Output output_;
-  std::optional<Run> run_;
+  std::optional<ServiceRun> run_;
   std::optional<LastExit> last_exit_;
   std::optional<EndedRoot> ended_;
   std::string failure_;

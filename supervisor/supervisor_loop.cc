@@ -165,7 +165,8 @@ void SupervisorLoop::ReapOrphans() {
       continue;
     }
     // waitid shows the same zombie again and again, and this one must stay: look behind it.
-    for (const ProcessInfo& process : ProcessScan(context_.proc).processes()) {
+    const ProcessScan scan(context_.proc);
+    for (const ProcessInfo& process : scan.processes()) {
       if (process.parent == ::getpid() && !process.IsAlive() && !IsRoot(process.pid)) {
         ::waitpid(process.pid, nullptr, WNOHANG);
       }

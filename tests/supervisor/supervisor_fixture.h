@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,6 +57,12 @@ class SupervisorFixture : public ::testing::Test {
     }
     ADD_FAILURE() << "no service " << name;
     return {};
+  }
+
+  // Empty before the first exit.
+  std::string LastExitText(std::string_view name) const {
+    const std::optional<LastExit> exit = Get(name).last_exit;
+    return exit ? exit->text : std::string();
   }
 
   // Waits until the status of `name` fulfils `done`.

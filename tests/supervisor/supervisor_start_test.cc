@@ -50,22 +50,26 @@ TEST_F(SupervisorStartTest, ChildGetsACleanProcess) {
   sigaddset(&usr1, SIGUSR1);
   ::pthread_sigmask(SIG_BLOCK, &usr1, nullptr);
   const auto before = ::signal(SIGPIPE, SIG_IGN);
+  const UniqueFd leaky(::dup(STDERR_FILENO));  // without close-on-exec
   ServiceSpec spec =
-      Shell("a",
-            "ls /proc/$$/fd | tr '\\n' ' '; echo; "
-            "readlink /proc/$$/fd/0; echo $COLOUR $IDLEWATT_SERVICE $IDLEWATT_DATA_DIR; pwd");
+      Shell("a", "readlink /proc/$$/fd/0; echo $COLOUR $IDLEWATT_SERVICE $IDLEWATT_DATA_DIR; pwd");
   spec.environment = {{"COLOUR", "${NAME}-blue"}};
   spec.working_dir = "/usr";
   ServiceSpec signals = Shell("signals", "");
   signals.command = {"grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"};
-  Create({std::move(spec), std::move(signals)});
+  ServiceSpec descriptors = Shell("descriptors", "");
+  descriptors.command = {"ls", "/proc/self/fd"};
+  Create({std::move(spec), std::move(signals), std::move(descriptors)});
   supervisor->StartAutostart();
   ASSERT_TRUE(WaitState("a", ServiceState::kExited)) << Get("a").failure;
   ASSERT_TRUE(WaitState("signals", ServiceState::kExited)) << Get("signals").failure;
+  ASSERT_TRUE(WaitState("descriptors", ServiceState::kExited)) << Get("descriptors").failure;
   ::signal(SIGPIPE, before);
   ::pthread_sigmask(SIG_UNBLOCK, &usr1, nullptr);
   EXPECT_THAT(Get("a").last_output,
-              testing::ElementsAre("0 1 2 ", "/dev/null", "a-blue a " + DataDir(), "/usr"));
+              testing::ElementsAre("/dev/null", "a-blue a " + DataDir(), "/usr"));
+  EXPECT_THAT(Get("descriptors").last_output, testing::ElementsAre("0", "1", "2", "3"))
+      << "3 is the folder that ls reads";
   // glibc keeps 32 and 33, which no program can send or take, ignored.
   EXPECT_THAT(Get("signals").last_output,
               testing::ElementsAre(
@@ -80,7 +84,7 @@ TEST_F(SupervisorStartTest, ExitCodeAndSignalAreToldApart) {
   ASSERT_TRUE(WaitState("well", ServiceState::kExited));
   ASSERT_TRUE(WaitState("badly", ServiceState::kFailed));
   ASSERT_TRUE(WaitState("shot", ServiceState::kFailed));
-  EXPECT_EQ(Get("well").last_exit->text, "exited with code 0");
+  EXPECT_EQ(LastExitText("well"), "exited with code 0");
   EXPECT_EQ(Get("well").failure, "");
   EXPECT_EQ(Get("badly").failure, "exited with code 3");
   EXPECT_EQ(Get("badly").last_exit->value, 3);

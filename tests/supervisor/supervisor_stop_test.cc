@@ -34,7 +34,7 @@ TEST_F(SupervisorStopTest, IgnoredSignalIsFollowedByKillAtTheDeadline) {
   const double seconds = SecondsToStop("a");
   EXPECT_GE(seconds, 0.3);
   EXPECT_LT(seconds, 0.8);
-  EXPECT_EQ(Get("a").last_exit->text, "killed by SIGKILL");
+  EXPECT_EQ(LastExitText("a"), "killed by SIGKILL");
 }
 
 TEST_F(SupervisorStopTest, StopSignalIsTheOneOfTheSpec) {
@@ -43,7 +43,7 @@ TEST_F(SupervisorStopTest, StopSignalIsTheOneOfTheSpec) {
   Create({std::move(spec)});
   StartUp("a");
   StopAndWait("a");
-  EXPECT_EQ(Get("a").last_exit->text, "exited with code 7");
+  EXPECT_EQ(LastExitText("a"), "exited with code 7");
   EXPECT_EQ(Get("a").failure, "");
 }
 
@@ -124,8 +124,8 @@ TEST_F(SupervisorStopTest, StrangerHoldingThePipeDoesNotDelayStopped) {
   KillAndWait(holder);
 }
 
-TEST_F(SupervisorStopTest, StoppedProcessStops) {
-  ServiceSpec spec = Shell("a", "echo up; kill -STOP $$; sleep 1000");
+TEST_F(SupervisorStopTest, SuspendedProcessGetsToHandleTheSignal) {
+  ServiceSpec spec = Shell("a", "trap 'exit 7' TERM; echo up; kill -STOP $$; sleep 1000");
   spec.stop_timeout = 60s;
   Create({std::move(spec)});
   StartUp("a");
@@ -133,7 +133,17 @@ TEST_F(SupervisorStopTest, StoppedProcessStops) {
   siginfo_t info{};
   ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &info, WSTOPPED | WNOWAIT), 0);
   EXPECT_LT(SecondsToStop("a"), 10);
-  EXPECT_EQ(Get("a").last_exit->text, "killed by SIGTERM");
+  EXPECT_EQ(LastExitText("a"), "exited with code 7");
+}
+
+TEST_F(SupervisorStopTest, ProcessBornDuringTheStopIsGoneToo) {
+  tree.Write("late.sh", "trap '' TERM\necho $$ >late\nwhile :; do sleep 1000; done\n");
+  Create({Impatient("a",
+                    "trap 'setsid sh late.sh & until [ -s late ]; do sleep 0.01; done; exit 0' "
+                    "TERM; echo up; while :; do sleep 0.01; done")});
+  StartUp("a");
+  StopAndWait("a");
+  EXPECT_TRUE(IsDead(PidIn("late")));
 }
 
 TEST_F(SupervisorStopTest, ForkBombStops) {
