@@ -81,8 +81,7 @@ std::vector<AlertEngine::Observation> AlertEngine::Observe(const Snapshot& snaps
 
 AlertEngine::Alert& AlertEngine::AlertOf(const AlertRule& rule, std::string_view severity,
                                          std::string_view service) {
-  const std::tuple<std::string_view, std::string_view, std::string_view> key(rule.name, service,
-                                                                             severity);
+  const KeyView key(rule.name, service, severity);
   const auto it = alerts_.find(key);
   if (it != alerts_.end()) return it->second;
   Alert& alert = alerts_[Key(key)];

@@ -83,9 +83,15 @@ class AlertEngine {
   static void Move(Alert& alert, AlertState state, TimePoint now);
   void Age(TimePoint now);
 
-  const std::vector<AlertRule> rules_;
   using Key = std::tuple<std::string, std::string, std::string>;  // rule, service, severity
-  std::map<Key, Alert, std::less<>> alerts_;
+  using KeyView = std::tuple<std::string_view, std::string_view, std::string_view>;
+  struct KeyLess {
+    using is_transparent = void;
+    bool operator()(const KeyView& a, const KeyView& b) const { return a < b; }
+  };
+
+  const std::vector<AlertRule> rules_;
+  std::map<Key, Alert, KeyLess> alerts_;
 };
 
 }  // namespace idlewatt

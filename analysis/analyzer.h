@@ -14,8 +14,8 @@
 namespace idlewatt {
 
 struct AnalysisOptions {
-  std::optional<PowerModel> power_model;
-  IdleOptions idle;
+  std::optional<PowerModel> power_model{};
+  IdleOptions idle{};
   std::vector<AlertRule> alerts = DefaultAlertRules();
 };
 

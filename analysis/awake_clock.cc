@@ -10,7 +10,8 @@ namespace {
 // A gap in the CPU time below these is the grain of the counters.
 constexpr double kGrainSeconds = 0.5;
 constexpr double kGrainShare = 0.1;
-// How fast CPUs that were taken offline are believed to be gone, per reading.
+// Each reading after which the machine seems to have slept, so much less is believed of its CPUs:
+// some may have been taken offline.
 constexpr double kForgetCpus = 0.9;
 
 }  // namespace
@@ -44,9 +45,14 @@ void AwakeClock::Update(const Snapshot& snapshot) {
   const double seconds = ToSeconds(step_);
   const double all = HostTimeUsed(snapshot).value_or(HostTime{}).all;
   if (all <= 0 || seconds <= 0) return;
-  cpus_ = std::max({1.0, all / seconds, cpus_ * kForgetCpus});
-  const double gap = seconds - all / cpus_;
-  if (gap <= std::max(kGrainSeconds, kGrainShare * seconds)) return;
+  const double rate = std::max(1.0, all / seconds);
+  const double cpus = std::max(cpus_, rate);
+  const double gap = seconds - all / cpus;
+  if (gap <= std::max(kGrainSeconds, kGrainShare * seconds)) {
+    cpus_ = rate;
+    return;
+  }
+  cpus_ = cpus * kForgetCpus;
   const auto slept =
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(gap));
   step_ -= slept;

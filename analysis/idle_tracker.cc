@@ -1,7 +1,6 @@
 #include "analysis/idle_tracker.h"
 
 #include <algorithm>
-#include <functional>
 #include <span>
 
 #include "analysis/metrics.h"
@@ -16,12 +15,14 @@ constexpr std::chrono::seconds kWallJump{1};
 // Of a metric whose first label is the service, the series of one service.
 std::span<const SnapshotValue> OfService(const Snapshot& snapshot, const Metric& metric,
                                          std::string_view service) {
-  const auto name = [](const SnapshotValue& value) -> std::string_view {
-    return value.series->labels[0];
-  };
-  const auto range =
-      std::ranges::equal_range(snapshot.Family(metric), service, std::ranges::less(), name);
-  return {range.begin(), range.end()};
+  const auto family = snapshot.Family(metric);
+  const auto begin = std::lower_bound(family.begin(), family.end(), service,
+                                      [](const SnapshotValue& value, std::string_view name) {
+                                        return value.series->labels[0] < name;
+                                      });
+  auto end = begin;
+  while (end != family.end() && end->series->labels[0] == service) ++end;
+  return {begin, end};
 }
 
 }  // namespace

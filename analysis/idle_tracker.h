@@ -16,7 +16,7 @@ struct IdleOptions {
   std::chrono::milliseconds after{60000};
   double cpu_ratio = 0.05;  // of one CPU
   double network_bytes_per_second = 64;
-  std::map<std::string, std::chrono::milliseconds> after_by_service;
+  std::map<std::string, std::chrono::milliseconds> after_by_service{};
 };
 
 // Is anybody using a service? By the bytes and connections on its ports where they are known; CPU

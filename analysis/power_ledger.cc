@@ -1,6 +1,7 @@
 #include "analysis/power_ledger.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <utility>
 
@@ -40,11 +41,12 @@ std::vector<DomainEnergy> DistinctDomains(const std::vector<DomainEnergy>& domai
   if (std::any_of(domains.begin(), domains.end(), IsPackage)) {
     return Pick(domains, [](const DomainEnergy& d) { return IsPackage(d) || IsDram(d); });
   }
-  for (const auto& [source, name] :
-       {std::pair("rapl", "psys"), std::pair("hwmon", "system"), std::pair("battery", "system"),
-        std::pair("model", "system")}) {
-    auto picked = Pick(
-        domains, [&](const DomainEnergy& d) { return d.source == source && d.domain == name; });
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kWholeMachines{
+      {{"rapl", "psys"}, {"hwmon", "system"}, {"battery", "system"}, {"model", "system"}}};
+  for (const auto& machine : kWholeMachines) {
+    auto picked = Pick(domains, [&](const DomainEnergy& d) {
+      return d.source == machine.first && d.domain == machine.second;
+    });
     if (!picked.empty()) return picked;
   }
   return {};
@@ -62,8 +64,7 @@ std::vector<DomainEnergy> PowerLedger::Update(const Snapshot& snapshot, Readings
 
 PowerLedger::Domain& PowerLedger::DomainOf(const SnapshotValue& value) {
   const auto& labels = value.series->labels;
-  const auto it =
-      domains_.find(std::tuple<std::string_view, std::string_view>(labels[0], labels[1]));
+  const auto it = domains_.find(KeyView(labels[0], labels[1]));
   return it != domains_.end() ? it->second : domains_[{labels[0], labels[1]}];
 }
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "analysis/awake_clock.h"
@@ -54,7 +54,12 @@ class PowerLedger {
     std::chrono::nanoseconds awake{0};  // on the awake clock, at its last reading
     std::chrono::nanoseconds slept{0};  // by then
   };
-  using Key = std::tuple<std::string, std::string>;  // source, domain
+  using Key = std::pair<std::string, std::string>;  // source, domain
+  using KeyView = std::pair<std::string_view, std::string_view>;
+  struct KeyLess {
+    using is_transparent = void;
+    bool operator()(const KeyView& a, const KeyView& b) const { return a < b; }
+  };
 
   Domain& DomainOf(const SnapshotValue& value);
   void NoteWhatSourcesGive(const Snapshot& snapshot);
@@ -66,7 +71,7 @@ class PowerLedger {
 
   const std::optional<PowerModel> model_;
   AwakeClock awake_;
-  std::map<Key, Domain, std::less<>> domains_;
+  std::map<Key, Domain, KeyLess> domains_;
 };
 
 // Of the domains that are there, those that together are the machine, each joule once: CPU packages

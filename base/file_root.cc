@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,7 +15,8 @@
 namespace idlewatt {
 namespace {
 
-// openat() needs a terminated name; paths of /proc and /sys are short.
+// openat() needs a terminated name. One that is too long is cut to a length that the kernel refuses
+// (ENAMETOOLONG), so that it can never name another file.
 class CName {
  public:
   explicit CName(std::string_view name) : length_(std::min(name.size(), buffer_.size() - 1)) {
@@ -24,7 +26,7 @@ class CName {
   const char* get() const { return length_ == 0 ? "." : buffer_.data(); }
 
  private:
-  std::array<char, 512> buffer_;
+  std::array<char, PATH_MAX + 1> buffer_;
   size_t length_;
 };
 
@@ -49,7 +51,8 @@ Result<void> FileRoot::ReadInto(std::string_view relative, std::string& buffer) 
   size_t used = 0;
   while (used < kMaxBytes) {
     if (buffer.size() - used < 1024) buffer.resize(std::max<size_t>(used * 2, 4096));
-    const ssize_t got = ::read(fd.get(), buffer.data() + used, buffer.size() - used);
+    const size_t room = std::min(buffer.size(), kMaxBytes) - used;
+    const ssize_t got = ::read(fd.get(), buffer.data() + used, room);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
       const int error = errno;

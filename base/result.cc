@@ -47,6 +47,9 @@ Error ErrnoError(int sys_errno, std::string subject, std::string text) {
     case ENOTDIR:
       code = ErrorCode::kGone;
       break;
+    case EOPNOTSUPP:  // switched off, as pressure with psi=0
+      code = ErrorCode::kNoData;
+      break;
     case EACCES:
     case EPERM:
     case EROFS:

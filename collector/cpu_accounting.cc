@@ -14,6 +14,14 @@ CpuTime Beyond(const CpuTime& a, const CpuTime& b) {
   return {std::max(0.0, a.user - b.user), std::max(0.0, a.system - b.system)};
 }
 
+CpuTime Smaller(const CpuTime& a, const CpuTime& b) {
+  return {std::min(a.user, b.user), std::min(a.system, b.system)};
+}
+
+// Before the first scan a process may have run for years on many CPUs. What the kernel makes of a
+// negative number of nanoseconds is larger (584 years), and so is INT64_MAX in ticks.
+constexpr double kMostAtFirst = 1e10;
+
 // Longer chains of parents exist only in a damaged scan.
 constexpr int kMaxDepth = 256;
 
@@ -38,7 +46,8 @@ CpuTime CpuAccounting::AtMost(CpuTime time, double most) {
 CpuAccounting::Outcome CpuAccounting::Account(BootTime now, const std::vector<PidStat>& scan,
                                               const std::vector<EndedRoot>& ended) {
   // The scan takes time and ticks are coarse: half a second of slack.
-  const double most = (ToSeconds(now - last_scan_) + 0.5) * options_.cpus;
+  const double most =
+      first_scan_ ? kMostAtFirst : (ToSeconds(now - last_scan_) + 0.5) * options_.cpus;
   MarkSeen(scan);
   const Counted counted = CollectGone();
   Outcome outcome;
@@ -51,8 +60,8 @@ CpuAccounting::Outcome CpuAccounting::Account(BootTime now, const std::vector<Pi
     }
     const CpuTime children = InheritsChildren(stat.pid) ? CpuTime{} : Children(stat);
     const CpuTime whole = Own(stat) + children;
-    outcome.processes.push_back({first_scan_ ? whole : AtMost(whole, most), true});
-    it->second = {stat.start, stat.parent, Own(stat), Children(stat), true};
+    outcome.processes.push_back({AtMost(whole, most), true});
+    it->second = {stat.start, stat.parent, Own(stat), Children(stat), {}, true};
   }
   for (const EndedRoot& root : ended) {
     CpuTime used{root.user_seconds, root.system_seconds};
@@ -80,10 +89,12 @@ CpuTime CpuAccounting::Used(const PidStat& stat, Known& known, const Counted& co
                             double most) {
   CpuTime used = AtMost(Beyond(Own(stat), known.own), most);
   if (!InheritsChildren(stat.pid)) {
-    CpuTime growth = Beyond(Children(stat), known.children);
+    const CpuTime growth = Beyond(Children(stat), known.children);
     const auto gone = counted.find(stat.pid);
-    if (gone != counted.end()) growth = Beyond(growth, gone->second);
-    used = used + AtMost(growth, most);
+    const CpuTime by_gone = gone == counted.end() ? CpuTime{} : gone->second;
+    const CpuTime known_before = by_gone + known.early;
+    known.early = Smaller(Beyond(known_before, growth), by_gone);
+    used = used + AtMost(Beyond(growth, known_before), most);
   }
   known.parent = stat.parent;
   known.own = Own(stat);

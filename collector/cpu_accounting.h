@@ -58,6 +58,9 @@ class CpuAccounting {
     int32_t parent = 0;
     CpuTime own;
     CpuTime children;
+    // Counted for children that are gone and whose time `children` did not hold yet: we were read
+    // before we waited for them. Comes with the next scan or not at all.
+    CpuTime early;
     bool seen = false;  // in the scan being accounted
   };
   // What had been counted for processes that are gone, by the pid that waited for them.

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
+#include <map>
 
 #include "base/text.h"
 #include "collector/metrics.h"
@@ -31,8 +31,15 @@ constexpr std::array<const Metric*, 7> kMetrics{
 
 // The ACPI power meter measures the whole machine; any other channel is named after its chip.
 std::string DomainOf(const SensorReading& reading) {
-  if (reading.chip.starts_with("power_meter-acpi")) return "system";
+  if (reading.chip == "power_meter-acpi-0") return "system";
   return reading.chip + ":" + reading.label;
+}
+
+// A label may be on two sensors of a chip; their domains must not be one.
+std::string UniqueDomain(const SensorReading& reading, std::set<std::string>& domains) {
+  std::string domain = DomainOf(reading);
+  if (domains.insert(domain).second) return domain;
+  return domain + " (" + reading.sensor + ")";
 }
 
 }  // namespace
@@ -45,20 +52,19 @@ const SamplerInfo& HwmonSampler::Info() {
 
 Result<void> HwmonSampler::Read(TimePoint /*now*/, Readings& out) {
   ASSIGN_OR_RETURN(const std::vector<SensorReading> readings, sensors_->Read());
-  std::set<std::string> chips;
+  std::map<std::string, int> sensors;  // by chip
+  Domains domains;
   for (const SensorReading& reading : readings) {
     if (IsExcluded(reading.chip)) continue;
-    chips.insert(reading.chip);
+    ++sensors[reading.chip];
     if (reading.value) {
-      Publish(reading, out);
+      Publish(reading, domains, out);
     } else {
       out.AddRefused("hwmon:" + reading.chip + "/" + reading.sensor, reading.label,
                      reading.value.error());
     }
   }
-  for (const std::string& chip : chips) {
-    const auto count = std::count_if(readings.begin(), readings.end(),
-                                     [&](const SensorReading& r) { return r.chip == chip; });
+  for (const auto& [chip, count] : sensors) {
     out.AddSource("hwmon:" + chip, std::to_string(count) + " sensors");
   }
   return {};
@@ -69,7 +75,7 @@ bool HwmonSampler::IsExcluded(const std::string& chip) const {
                      [&](const std::string& pattern) { return GlobMatch(pattern, chip); });
 }
 
-void HwmonSampler::Publish(const SensorReading& reading, Readings& out) const {
+void HwmonSampler::Publish(const SensorReading& reading, Domains& domains, Readings& out) const {
   const auto add = [&](const Metric& metric) {
     out.Add(metric, {reading.chip, reading.sensor, reading.label}, *reading.value);
   };
@@ -90,13 +96,14 @@ void HwmonSampler::Publish(const SensorReading& reading, Readings& out) const {
       add(kCurrent);
       break;
     case SensorKind::kPower:
-      if (options_.power)
-        out.Add(metrics::kPowerWatts, {"hwmon", DomainOf(reading)}, *reading.value);
+      if (!options_.power) break;
+      out.Add(metrics::kPowerWatts, {"hwmon", UniqueDomain(reading, domains.power)},
+              *reading.value);
       break;
     case SensorKind::kEnergy:
-      if (options_.power) {
-        out.Add(metrics::kEnergyJoules, {"hwmon", DomainOf(reading)}, *reading.value);
-      }
+      if (!options_.power) break;
+      out.Add(metrics::kEnergyJoules, {"hwmon", UniqueDomain(reading, domains.energy)},
+              *reading.value);
       break;
   }
 }

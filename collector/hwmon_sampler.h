@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,12 @@ class HwmonSampler final : public Sampler {
 
  private:
   bool IsExcluded(const std::string& chip) const;
-  void Publish(const SensorReading& reading, Readings& out) const;
+  // Names given to power and energy channels in one read.
+  struct Domains {
+    std::set<std::string> power;
+    std::set<std::string> energy;
+  };
+  void Publish(const SensorReading& reading, Domains& domains, Readings& out) const;
 
   std::unique_ptr<SensorsApi> sensors_;
   const Options options_;

@@ -10,6 +10,7 @@ namespace idlewatt {
 namespace {
 
 constexpr std::string_view kClass = "class/hwmon";
+constexpr int kMaxDevices = 8;  // that stand behind one another
 
 // The channel files of Documentation/hwmon/sysfs-interface.rst.
 struct ChannelKind {
@@ -50,9 +51,9 @@ std::optional<Channel> ChannelOf(std::string_view file) {
 
 std::string_view LastPart(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
-std::string Hex(unsigned long value) {
+std::string Hex(unsigned long value, int digits) {
   std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%04lx", value);
+  std::snprintf(text.data(), text.size(), "%0*lx", digits, value);
   return text.data();
 }
 
@@ -77,6 +78,34 @@ std::optional<unsigned long> PciAddress(std::string_view text) {
   return (*domain << 16) + (*bus << 8) + (*device << 3) + *function;
 }
 
+// A HID address is "bus:vendor:product.id".
+std::optional<std::string> HidAddress(std::string_view id) {
+  const auto bus = ParseHex(id.substr(0, id.find(':')));
+  const auto number = ParseHex(id.substr(std::min(id.rfind('.'), id.size() - 1) + 1));
+  if (!bus || !number) return std::nullopt;
+  return "hid-" + std::to_string(*bus) + "-" + Hex(*number, 1);
+}
+
+// "pci-0300": bus and address as libsensors writes them; nothing for a bus it does not know.
+std::optional<std::string> AddressOn(std::string_view bus, std::string_view id) {
+  if (bus == "pci") {
+    const auto address = PciAddress(id);
+    if (address) return "pci-" + Hex(*address, 4);
+  } else if (bus == "i2c") {
+    const std::vector<std::string_view> parts = Split(id, '-');
+    const auto address = parts.size() == 2 ? ParseHex(parts[1]) : std::nullopt;
+    if (address) return "i2c-" + std::string(parts[0]) + "-" + Hex(*address, 2);
+  } else if (bus == "hid") {
+    return HidAddress(id);
+  } else if (bus == "acpi") {
+    return "acpi-0";
+  } else if (bus == "platform" || bus == "of_platform") {
+    const std::string_view number = id.substr(std::min(id.rfind('.'), id.size() - 1) + 1);
+    return "isa-" + Hex(ParseNumber<unsigned long>(number).value_or(0), 4);
+  }
+  return std::nullopt;
+}
+
 class HwmonTreeApi final : public SensorsApi {
  public:
   explicit HwmonTreeApi(const FileRoot& sys) : sys_(sys) {}
@@ -87,14 +116,15 @@ class HwmonTreeApi final : public SensorsApi {
     std::set<std::string> names;
     for (const std::string& entry : chips.value_or(std::vector<std::string>())) {
       const std::string folder = std::string(kClass) + "/" + entry;
-      const Result<std::string> status = sys_.Read(folder + "/device/power/runtime_status");
-      if (status && Trim(*status) == "suspended") continue;
       const std::optional<std::string> base_name = ChipName(folder);
       if (!base_name) continue;
       std::string name = *base_name;
       for (int copy = 2; !names.insert(name).second; ++copy) {
         name = *base_name + "#" + std::to_string(copy);
       }
+      // After it was named, or its namesake would change its name with its sleep.
+      const Result<std::string> status = sys_.Read(folder + "/device/power/runtime_status");
+      if (status && Trim(*status) == "suspended") continue;
       ReadChip(folder, name, readings);
     }
     if (names.empty()) {
@@ -166,27 +196,19 @@ class HwmonTreeApi final : public SensorsApi {
     return ToValidUtf8(Trim(*name)) + "-" + BusAddress(folder);
   }
 
+  // The nearest device behind the chip that sits on a bus with addresses: the chip of a disk or
+  // battery hangs on a class device, which has a `device` of its own.
   std::string BusAddress(const std::string& folder) const {
-    const Result<std::string> device = sys_.ReadLink(folder + "/device");
-    if (!device) return "virtual-0";
-    const std::string_view id = LastPart(*device);
-    const Result<std::string> subsystem = sys_.ReadLink(folder + "/device/subsystem");
-    const std::string_view bus = subsystem ? LastPart(*subsystem) : "platform";
-    if (bus == "pci") {
-      if (const auto address = PciAddress(id)) return "pci-" + Hex(*address);
+    std::string path = folder + "/device";
+    for (int depth = 0; depth < kMaxDevices; ++depth, path += "/device") {
+      const Result<std::string> device = sys_.ReadLink(path);
+      if (!device) break;
+      const Result<std::string> subsystem = sys_.ReadLink(path + "/subsystem");
+      const auto address =
+          AddressOn(subsystem ? LastPart(*subsystem) : "platform", LastPart(*device));
+      if (address) return *address;
     }
-    if (bus == "i2c") {
-      const std::vector<std::string_view> parts = Split(id, '-');
-      const auto address = parts.size() == 2 ? ParseHex(parts[1]) : std::nullopt;
-      if (address) return "i2c-" + std::string(parts[0]) + "-" + Hex(*address).substr(2);
-    }
-    if (bus == "acpi") return "acpi-0";
-    if (bus == "hid") return "hid-" + std::string(id);
-    const size_t dot = id.rfind('.');
-    const auto number = dot == std::string_view::npos
-                            ? std::nullopt
-                            : ParseNumber<unsigned long>(id.substr(dot + 1));
-    return "isa-" + Hex(number.value_or(0));
+    return "virtual-0";
   }
 
   const FileRoot& sys_;

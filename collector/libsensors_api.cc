@@ -71,11 +71,12 @@ std::string LabelOf(const sensors_chip_name& chip, const sensors_feature& featur
   return ToValidUtf8(label ? label.get() : feature.name);
 }
 
-bool IsAsleep(const sensors_chip_name& chip) {
-  std::ifstream status(std::string(chip.path != nullptr ? chip.path : "") +
-                       "/device/power/runtime_status");
+// First word of a file in the chip's folder; empty when it can't be read.
+std::string WordIn(const sensors_chip_name& chip, const std::string& file) {
+  std::ifstream in(std::string(chip.path != nullptr ? chip.path : "") + "/" + file);
   std::string word;
-  return static_cast<bool>(status >> word) && word == "suspended";
+  in >> word;
+  return word;
 }
 
 Result<double> ReadValue(const sensors_chip_name& chip, const sensors_feature& feature,
@@ -109,17 +110,19 @@ class LibsensorsApi final : public SensorsApi {
   ~LibsensorsApi() override { sensors_cleanup(); }
 
   Result<std::vector<SensorReading>> Read() override {
-    if (reads_++ % kReadsBetweenRescans == 0) RETURN_IF_ERROR(Rescan());
+    if (reads_ % kReadsBetweenRescans == 0) RETURN_IF_ERROR(Rescan());
+    ++reads_;
     std::vector<SensorReading> readings;
     std::set<std::string> names;
     int number = 0;
     while (const sensors_chip_name* chip = sensors_get_detected_chips(nullptr, &number)) {
-      if (IsAsleep(*chip)) continue;
       std::string name = ChipName(*chip);
       // Two virtual chips may have one name; their series must not be one.
       for (int copy = 2; !names.insert(name).second; ++copy) {
         name = ChipName(*chip) + "#" + std::to_string(copy);
       }
+      // After it was named, or its namesake would change its name with its sleep.
+      if (WordIn(*chip, "device/power/runtime_status") == "suspended") continue;
       ReadChip(*chip, name, readings);
     }
     if (number == 0) {
@@ -141,7 +144,8 @@ class LibsensorsApi final : public SensorsApi {
     int number = 0;
     while (const sensors_feature* feature = sensors_get_features(&chip, &number)) {
       const FeatureKind* kind = KindOf(*feature);
-      if (kind == nullptr) continue;
+      // libsensors knows no switch for a channel.
+      if (kind == nullptr || WordIn(chip, std::string(feature->name) + "_enable") == "0") continue;
       SensorReading reading{name,
                             feature->name,
                             LabelOf(chip, *feature),

@@ -1,5 +1,6 @@
 #include "collector/port_owner.h"
 
+#include <algorithm>
 #include <charconv>
 #include <set>
 #include <string>
@@ -44,16 +45,22 @@ bool HoldsAny(const FileRoot& proc, const std::string& pid, const std::set<std::
 
 }  // namespace
 
-std::optional<int32_t> FindPortOwner(const FileRoot& proc, uint16_t port) {
+std::vector<int32_t> FindPortOwners(const FileRoot& proc, uint16_t port) {
+  std::vector<int32_t> owners;
   const std::set<std::string> links = ListenerLinks(proc, port);
-  if (links.empty()) return std::nullopt;
+  if (links.empty()) return owners;
   const auto entries = proc.List("");
-  if (!entries) return std::nullopt;
-  for (const std::string& entry : *entries) {
+  for (const std::string& entry : entries.value_or(std::vector<std::string>())) {
     const auto pid = ParseNumber<int32_t>(entry);
-    if (pid && HoldsAny(proc, entry, links)) return *pid;
+    if (pid && HoldsAny(proc, entry, links)) owners.push_back(*pid);
   }
-  return std::nullopt;
+  return owners;
+}
+
+std::optional<int32_t> FindPortOwner(const FileRoot& proc, uint16_t port) {
+  const std::vector<int32_t> owners = FindPortOwners(proc, port);
+  if (owners.empty()) return std::nullopt;
+  return owners.front();
 }
 
 bool IsPortOwner(const FileRoot& proc, int32_t pid, uint16_t port) {

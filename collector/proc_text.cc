@@ -89,16 +89,25 @@ Result<std::vector<uint64_t>> ParseHostCpu(std::string_view text) {
   return ticks;
 }
 
-std::optional<double> MeminfoBytes(std::string_view text, std::string_view key) {
-  for (std::string_view line : Split(text, '\n')) {
-    if (!line.starts_with(key) || line.substr(key.size(), 1) != ":") continue;
-    line.remove_prefix(key.size() + 1);
-    const auto value = ParseNumber<uint64_t>(NextField(line));
-    if (!value) return std::nullopt;
-    const std::string_view unit = NextField(line);
-    return static_cast<double>(*value) * (unit == "kB" ? 1024.0 : 1.0);
+namespace {
+
+// What follows "key:" in a text of such lines; empty when there is none.
+std::string_view AfterKey(std::string_view text, std::string_view key) {
+  for (const std::string_view line : Split(text, '\n')) {
+    if (line.starts_with(key) && line.substr(key.size(), 1) == ":") {
+      return line.substr(key.size() + 1);
+    }
   }
-  return std::nullopt;
+  return {};
+}
+
+}  // namespace
+
+std::optional<double> MeminfoBytes(std::string_view text, std::string_view key) {
+  std::string_view rest = AfterKey(text, key);
+  const auto value = ParseNumber<uint64_t>(NextField(rest));
+  if (!value) return std::nullopt;
+  return static_cast<double>(*value) * (NextField(rest) == "kB" ? 1024.0 : 1.0);
 }
 
 Result<std::vector<std::pair<std::string, Microseconds>>> ParsePressure(std::string_view text) {
@@ -111,6 +120,7 @@ Result<std::vector<std::pair<std::string, Microseconds>>> ParsePressure(std::str
     if (!total || *total < 0) return NotParsed("pressure", text);
     totals.emplace_back(kind, Microseconds{*total});
   }
+  if (totals.empty()) return NotParsed("pressure", text);
   return totals;
 }
 
@@ -147,7 +157,11 @@ std::optional<std::string> ContainerName(std::string_view parent, std::string_vi
   }
   if (!IsHexId(part)) return std::nullopt;
   if (engine == "cri-containerd") engine = "containerd";
-  if (engine.empty() || engine.find_first_of("./:") != std::string_view::npos) engine = "container";
+  // The folder above is no engine when it is a slice, a pod or a task.
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz-_";
+  if (engine.empty() || engine.find_first_not_of(kLetters) != std::string_view::npos) {
+    engine = "container";
+  }
   return std::string(engine) + "-" + std::string(part.substr(0, kShortId));
 }
 
@@ -168,10 +182,10 @@ std::optional<std::string> CgroupGroup(std::string_view cgroup) {
 }
 
 Result<PidIo> ParsePidIo(std::string_view text) {
-  const auto read = MeminfoBytes(text, "read_bytes");  // the same "key: value" form
-  const auto written = MeminfoBytes(text, "write_bytes");
+  const auto read = ParseNumber<uint64_t>(Trim(AfterKey(text, "read_bytes")));
+  const auto written = ParseNumber<uint64_t>(Trim(AfterKey(text, "write_bytes")));
   if (!read || !written) return NotParsed("io", text);
-  return PidIo{static_cast<uint64_t>(*read), static_cast<uint64_t>(*written)};
+  return PidIo{*read, *written};
 }
 
 }  // namespace idlewatt

@@ -40,6 +40,8 @@ constexpr std::array<const Metric*, 7> kMetrics{&metrics::kServiceCpuSeconds,
 constexpr std::chrono::seconds kDescriptorInterval{30};
 constexpr std::chrono::hours kForgetAfter{1};
 constexpr double kSmoothingSeconds = 60;
+// Longer chains of parents exist only in a damaged scan.
+constexpr int kMaxDepth = 256;
 // A hidden service must use this much more than a shown one to take its place.
 constexpr double kHysteresis = 1.25;
 constexpr std::string_view kOther = "other";
@@ -168,8 +170,14 @@ void ProcessSampler::AddIo(const std::vector<const ServiceKey*>& keys) {
   std::unordered_map<int32_t, PidIo> inherited;
   for (const auto& [pid, known] : io_) {
     if (known.seen) continue;
-    inherited[known.parent].read_bytes += known.io.read_bytes;
-    inherited[known.parent].write_bytes += known.io.write_bytes;
+    int32_t heir = known.parent;  // the nearest that still lives
+    for (int depth = 0; depth < kMaxDepth; ++depth) {
+      const auto it = io_.find(heir);
+      if (it == io_.end() || it->second.seen) break;
+      heir = it->second.parent;
+    }
+    inherited[heir].read_bytes += known.io.read_bytes;
+    inherited[heir].write_bytes += known.io.write_bytes;
   }
   std::erase_if(io_, [](const auto& item) { return !item.second.seen; });
   const auto growth = [](uint64_t now, uint64_t before, uint64_t counted) {
@@ -214,14 +222,16 @@ void ProcessSampler::ChooseShown(BootTime now, double seconds) {
                     candidates.end(),
                     [&](const Service* a, const Service* b) { return rank(a) > rank(b); });
   for (size_t i = 0; i < candidates.size(); ++i) candidates[i]->shown = i < top;
+  // Services that somebody named keep their counters however long they are stopped.
   std::erase_if(services_, [&](const auto& item) {
-    return item.second.processes == 0 && item.second.last_member + kForgetAfter < now;
+    const auto& [key, service] = item;
+    return key.kind == ServiceKind::kDiscovered && service.processes == 0 &&
+           service.last_member + kForgetAfter < now;
   });
 }
 
 void ProcessSampler::Publish(Readings& out) {
   Service other;
-  bool any_other = false;
   const auto publish = [&](std::string_view name, ServiceKind kind, const Service& service) {
     const std::string_view kind_name = ServiceKindName(kind);
     out.Add(metrics::kServiceCpuSeconds, {name, kind_name, "user"}, service.cpu.user);
@@ -235,18 +245,22 @@ void ProcessSampler::Publish(Readings& out) {
       out.Add(kIoWritten, {name, kind_name}, service.io_written);
     }
   };
-  for (const auto& [key, service] : services_) {
-    if (key.kind != ServiceKind::kDiscovered || (service.shown && service.processes > 0)) {
+  for (auto& [key, service] : services_) {
+    const bool discovered = key.kind == ServiceKind::kDiscovered;
+    const bool named = !discovered || (service.shown && service.processes > 0);
+    if (named) {
       publish(key.name, key.kind, service);
-      continue;
+    } else {
+      other.memory += service.memory;
+      other.processes += service.processes;
+      other.threads += service.threads;
     }
-    any_other = true;
-    Add(other_cpu_, service.used);
-    other.memory += service.memory;
-    other.processes += service.processes;
-    other.threads += service.threads;
+    // The first value of a series shows no growth: what was used until then goes to "other", so
+    // that the growth of all series is what all processes used.
+    const bool shows_growth = named && (service.was_named || first_read_);
+    if (discovered && !shows_growth) Add(other_cpu_, service.used);
+    service.was_named = named;
   }
-  if (!any_other) return;
   other.cpu = other_cpu_;
   publish(kOther, ServiceKind::kDiscovered, other);
 }

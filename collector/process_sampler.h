@@ -51,6 +51,7 @@ class ProcessSampler final : public Sampler {
     // For the choice of those shown:
     double busy = 0;  // smoothed CPU ratio
     bool shown = false;
+    bool was_named = false;  // given under its own name at the last tick
     BootTime last_member;
   };
   using Services = std::map<ServiceKey, Service>;
@@ -75,7 +76,7 @@ class ProcessSampler final : public Sampler {
   std::vector<PidStat> scan_;  // reused
   std::string buffer_;         // reused
   Services services_;
-  CpuTime other_cpu_;  // of discovered services while they were not shown
+  CpuTime other_cpu_;  // of discovered services while they had no series that shows a growth
   struct KnownIo {
     uint64_t start = 0;
     PidIo io;

@@ -35,22 +35,18 @@ const SamplerInfo& RaplSampler::Info() {
 }
 
 Result<void> RaplSampler::Read(TimePoint now, Readings& out) {
-  if (zones_.empty()) FindZones();
+  if (look_for_zones_) FindZones();
   if (zones_.empty()) {
     return Error{ErrorCode::kNoData, sys_.PathOf(kClass), 0, "has no RAPL zone"};
   }
-  std::optional<Error> refused;
+  std::vector<std::pair<const Zone*, Error>> refused;
   std::string gives;
-  size_t unread = 0;
   for (Zone& zone : zones_) {
     const Result<int64_t> energy = sys_.ReadInt(zone.path + "/energy_uj");
     if (!energy) {
-      ++unread;
-      refused = energy.error();
-      zone.last.reset();  // what passes until the next reading is not known
-      if (energy.error().code != ErrorCode::kPermission) {
-        out.AddRefused("rapl:" + zone.domain, "energy", energy.error());
-      }
+      refused.emplace_back(&zone, energy.error());
+      // A zone that comes back may count from anywhere.
+      if (energy.error().code == ErrorCode::kGone) zone.last.reset();
       continue;
     }
     Account(zone, Microjoules{*energy}, now.boot);
@@ -58,25 +54,42 @@ Result<void> RaplSampler::Read(TimePoint now, Readings& out) {
     out.Add(kResets, {"rapl", zone.domain}, static_cast<double>(zone.resets));
     gives += (gives.empty() ? "" : ", ") + zone.domain;
   }
-  if (unread == zones_.size()) {
-    if (refused->code == ErrorCode::kGone) zones_.clear();  // driver unloaded: look again
-    const bool permission = refused->code == ErrorCode::kPermission;
+  if (refused.size() == zones_.size()) {
+    const Error& error = refused.back().second;
+    look_for_zones_ = error.code == ErrorCode::kGone;  // the driver was unloaded
+    const bool permission = error.code == ErrorCode::kPermission;
     out.AddRefused(
-        "rapl", "energy of CPU packages", *refused,
+        "rapl", "energy of CPU packages", error,
         permission ? "run as root, or: setcap cap_dac_read_search+ep $(command -v idlewatt)" : "");
-    return *refused;
+    return error;
+  }
+  for (auto& [zone, error] : refused) {
+    out.AddRefused("rapl:" + zone->domain, "energy", std::move(error));
   }
   out.AddSource("rapl", "energy of " + gives);
   return {};
 }
 
+// Finds the zones; one that was known before keeps its counters.
 void RaplSampler::FindZones() {
-  const auto names = sys_.List(kClass);
-  if (!names) return;
-  for (const std::string& name : *names) {
+  const std::vector<Zone> before = std::exchange(zones_, {});
+  auto names = sys_.List(kClass).value_or(std::vector<std::string>());
+  // What MMIO shows again is taken only where the registers do not show it.
+  std::stable_partition(names.begin(), names.end(), [](const std::string& name) {
+    return !name.starts_with("intel-rapl-mmio");
+  });
+  for (const std::string& name : names) {
     if (name.starts_with("intel-rapl")) AddZonesBelow(std::string(kClass) + "/" + name, "");
   }
   NumberSubZones();
+  for (Zone& zone : zones_) {
+    const auto known = std::find_if(before.begin(), before.end(),
+                                    [&](const Zone& z) { return z.domain == zone.domain; });
+    if (known == before.end()) continue;
+    zone.joules = known->joules;
+    zone.resets = known->resets;
+  }
+  look_for_zones_ = zones_.empty();
 }
 
 // Adds the zone in `folder`, if it is one, and those nested in it. A zone may be met twice: flat
@@ -114,7 +127,8 @@ void RaplSampler::AddZonesBelow(const std::string& folder, const std::string& pa
   }
 }
 
-// "package-1/dram" becomes "dram" when it is the only one, else "dram-1".
+// "package-1/dram" becomes "dram" when it is the only one, else "dram-1"; that of
+// "package-1-die-0" becomes "dram-1-die-0".
 void RaplSampler::NumberSubZones() {
   std::map<std::string, int> uses;
   for (const Zone& zone : zones_) ++uses[zone.domain.substr(zone.domain.rfind('/') + 1)];
@@ -123,7 +137,7 @@ void RaplSampler::NumberSubZones() {
     if (slash == std::string::npos) continue;
     std::string name = zone.domain.substr(slash + 1);
     const std::string package = zone.domain.substr(0, slash);
-    if (uses[name] > 1) name += package.substr(std::min(package.rfind('-'), package.size()));
+    if (uses[name] > 1) name += package.substr(std::min(package.find('-'), package.size()));
     zone.domain = name;
   }
 }

@@ -45,7 +45,8 @@ class RaplSampler final : public Sampler {
   static void Account(Zone& zone, Microjoules value, BootTime now);
 
   const FileRoot& sys_;
-  std::vector<Zone> zones_;  // empty until found
+  std::vector<Zone> zones_;
+  bool look_for_zones_ = true;
 };
 
 }  // namespace idlewatt

@@ -68,7 +68,7 @@ SamplingLoop::~SamplingLoop() { StopLanes(); }
 bool SamplingLoop::StopLanes() {
   bool all_ended = true;
   for (Entry& entry : entries_) {
-    if (entry.lane && !entry.lane->Stop(std::chrono::seconds(2))) {
+    if (entry.lane && !entry.lane->Stop(options_.stop_patience)) {
       spdlog::warn("sampler {} hangs in its driver and is left behind", entry.info->name);
       all_ended = false;
     }
@@ -142,11 +142,12 @@ void SamplingLoop::RunHere(Entry& entry, TimePoint now, Frame& frame) {
 void SamplingLoop::CollectLane(Entry& entry, TimePoint now, nanoseconds patience, Frame& frame) {
   std::optional<Lane::Outcome> outcome = entry.lane->Take(patience);
   if (outcome) {
-    entry.waiting = false;
+    entry.waiting = entry.hung = false;
     Finish(entry, now, outcome->result, std::move(outcome->readings), outcome->duration, frame);
     return;
   }
-  if (now.boot - entry.requested >= kHungAfter && !entry.failing) {
+  if (now.boot - entry.requested >= kHungAfter && !entry.hung) {
+    entry.hung = true;
     Error error{ErrorCode::kTransient, std::string(entry.info->name), 0,
                 "has not answered for " + std::to_string(kHungAfter.count()) + " s"};
     NoteFailure(entry, now, error);
@@ -191,9 +192,9 @@ void SamplingLoop::Finish(Entry& entry, TimePoint now, const Result<void>& resul
 
 void SamplingLoop::NoteFailure(Entry& entry, TimePoint now, const Error& error) {
   if (BacksOff(error.code)) {
-    entry.refusals = std::min(entry.refusals + 1, 20);
-    entry.next_due = now.boot + std::min<nanoseconds>(entry.period * (int64_t{1} << entry.refusals),
-                                                      kLongestBackOff);
+    nanoseconds wait = entry.period;
+    for (int i = ++entry.refusals; i > 0 && wait < kLongestBackOff; --i) wait *= 2;
+    entry.next_due = now.boot + std::min<nanoseconds>(wait, kLongestBackOff);
   }
   const bool is_news = !entry.failing || entry.failing->code != error.code;
   const bool is_ours = error.code == ErrorCode::kParse || error.code == ErrorCode::kInternal;
@@ -209,8 +210,10 @@ void SamplingLoop::NoteFailure(Entry& entry, TimePoint now, const Error& error) 
 void SamplingLoop::AddOwnMetrics(Frame& frame) {
   Readings readings(registry_);
   for (const Entry& entry : entries_) {
-    readings.Add(kSuccess, {entry.info->name}, entry.succeeded ? 1 : 0);
-    readings.Add(kDuration, {entry.info->name}, ToSeconds(entry.duration));
+    if (entry.succeeded) {
+      readings.Add(kSuccess, {entry.info->name}, *entry.succeeded ? 1 : 0);
+      readings.Add(kDuration, {entry.info->name}, ToSeconds(entry.duration));
+    }
     for (const SourceStatus& source : entry.sources) {
       const std::string_view reason = source.error ? ErrorCodeName(source.error->code) : "";
       readings.Add(metrics::kSourceAvailable, {source.source, reason}, source.error ? 0 : 1);

@@ -35,6 +35,8 @@ class SamplingLoop {
     std::chrono::nanoseconds interval{std::chrono::seconds(5)};
     // How long a tick waits at its end for lanes that are nearly done.
     std::chrono::nanoseconds lane_patience{std::chrono::milliseconds(10)};
+    // How long StopLanes waits for each lane.
+    std::chrono::nanoseconds stop_patience{std::chrono::seconds(2)};
   };
   SamplingLoop(Options options, std::vector<ScheduledSampler> samplers, SeriesRegistry& registry,
                const Clock& clock, FrameSink& sink);
@@ -64,7 +66,8 @@ class SamplingLoop {
     BootTime last_parse_log;
     bool waiting = false;  // a request is out on the lane
     BootTime requested;
-    bool succeeded = false;  // the last reading that came back
+    bool hung = false;              // and has not been answered for too long
+    std::optional<bool> succeeded;  // the last reading; nothing before the first
     std::chrono::nanoseconds duration{0};
     std::vector<SourceStatus> sources;
   };

@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kCommBytes = 15;  // the kernel cuts program names there
 constexpr int kMaxDepth = 256;
+constexpr int32_t kInit = 1;
 // Looking for the owner of a port goes through all descriptors of all processes.
 constexpr std::chrono::seconds kOwnerLookInterval{30};
 // A process is often seen between fork and exec, or before its manager has moved it to its cgroup.
@@ -23,8 +24,10 @@ bool IsWithin(std::string_view cgroup, std::string_view folder) {
 }
 
 bool HasUnit(std::string_view cgroup, std::string_view unit) {
-  const std::vector<std::string_view> parts = Split(cgroup, '/');
-  return std::find(parts.begin(), parts.end(), unit) != parts.end();
+  while (!cgroup.empty()) {
+    if (NextField(cgroup, '/') == unit) return true;
+  }
+  return false;
 }
 
 // A path of the user's, outside of /proc.
@@ -95,13 +98,25 @@ void ServiceClassifier::UpdateWatchedRoots(BootTime now) {
   const bool look = now >= next_owner_look_;
   if (look) next_owner_look_ = now + kOwnerLookInterval;
   for (size_t i = 0; i < watched_.size(); ++i) {
-    std::optional<int32_t>& pid = watched_pids_[i];
+    std::vector<int32_t>& pids = watched_pids_[i];
     if (!watched_[i].pid_file.empty()) {
-      pid = ReadPidFile(watched_[i].pid_file);
-    } else if (watched_[i].port && look && (!pid || !IsPortOwner(proc_, *pid, *watched_[i].port))) {
-      pid = FindPortOwner(proc_, *watched_[i].port);
+      pids.clear();
+      if (const auto pid = ReadPidFile(watched_[i].pid_file)) pids.push_back(*pid);
+    } else if (watched_[i].port && look) {
+      UpdatePortOwners(*watched_[i].port, pids);
     }
   }
+}
+
+void ServiceClassifier::UpdatePortOwners(uint16_t port, std::vector<int32_t>& pids) const {
+  const auto owns = [&](int32_t pid) { return IsPortOwner(proc_, pid, port); };
+  if (!pids.empty() && std::all_of(pids.begin(), pids.end(), owns)) return;
+  pids = FindPortOwners(proc_, port);
+  // systemd keeps the sockets of services that it starts on demand; it is not the service.
+  std::erase_if(pids, [&](int32_t pid) {
+    const auto stat = by_pid_.find(pid);
+    return pid == kInit || (stat != by_pid_.end() && stat->second->comm == "systemd");
+  });
 }
 
 void ServiceClassifier::Look(const PidStat& stat, Known& known) {
@@ -112,7 +127,7 @@ void ServiceClassifier::Look(const PidStat& stat, Known& known) {
   if (known.looks >= kLooks) return;
   ++known.looks;
   if (stat.IsKernelThread()) {
-    known.key.name = "kernel";
+    known.key.name = DiscoveredName("kernel");
     return;
   }
   const std::string pid = std::to_string(stat.pid);
@@ -139,29 +154,29 @@ const ServiceKey& ServiceClassifier::Resolve(const PidStat& stat, int depth) {
   if (known.resolved) return known.key;
   known.resolved = true;
   if (known.member) return known.key;
-  if (auto direct = Direct(stat, known)) {
-    known.member = true;
-    known.key = std::move(*direct);
-    return known.key;
-  }
+  const ServiceKey* parents = nullptr;
   const auto parent = by_pid_.find(stat.parent);
-  if (parent != by_pid_.end() && parent->first != stat.pid && depth < kMaxDepth) {
-    const ServiceKey& parents = Resolve(*parent->second, depth + 1);
-    if (parents.kind != ServiceKind::kDiscovered) {
-      known.member = true;
-      known.key = parents;
-      return known.key;
-    }
+  if (parent != by_pid_.end() && parent->first != kInit && depth < kMaxDepth) {
+    parents = &Resolve(*parent->second, depth + 1);
   }
-  return known.key;  // discovered, as Look named it
+  std::optional<ServiceKey> key = Supervised(stat, known);
+  if (!key && parents != nullptr && parents->kind == ServiceKind::kSupervised) key = *parents;
+  if (!key) key = Watched(stat, known);
+  if (!key && parents != nullptr && parents->kind == ServiceKind::kWatched) key = *parents;
+  if (key) {
+    known.member = true;
+    known.key = std::move(*key);
+  }
+  return known.key;  // if nobody's member: discovered, as Look named it
 }
 
-std::optional<ServiceKey> ServiceClassifier::Direct(const PidStat& stat, const Known& known) const {
+std::optional<ServiceKey> ServiceClassifier::Supervised(const PidStat& stat,
+                                                        const Known& known) const {
   auto root = roots_.find(stat.pid);
   if (root == roots_.end()) root = roots_.find(stat.session);
   if (root != roots_.end()) return ServiceKey{ServiceKind::kSupervised, root->second};
   if (known.marked) return ServiceKey{ServiceKind::kSupervised, *known.marked};
-  return Watched(stat, known);
+  return std::nullopt;
 }
 
 std::optional<ServiceKey> ServiceClassifier::Watched(const PidStat& stat,
@@ -181,7 +196,8 @@ bool ServiceClassifier::Matches(size_t index, const PidStat& stat, const Known& 
   }
   if (!watch.cgroup.empty()) return IsWithin(known.cgroup, watch.cgroup);
   if (!watch.unit.empty()) return HasUnit(known.cgroup, watch.unit);
-  return watched_pids_[index] == stat.pid;
+  const std::vector<int32_t>& pids = watched_pids_[index];
+  return std::find(pids.begin(), pids.end(), stat.pid) != pids.end();
 }
 
 }  // namespace idlewatt

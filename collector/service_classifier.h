@@ -30,8 +30,9 @@ struct ServiceKey {
 // Says for every process which service it belongs to; each belongs to exactly one.
 //
 // Supervised: the root, its session, its descendants, and orphans that carry its mark in their
-// environment. Watched: what the configuration matches, and its descendants. Who was once a member
-// of either stays one, whoever its parent is later. Everything else is discovered.
+// environment. Else watched: what the configuration matches, the first match in its order, and its
+// descendants. Who was once a member of either stays one, whoever its parent is later. Everything
+// else is discovered. Nobody is taken for a descendant of init, which inherits every orphan.
 //
 // Source:  PID/cgroup, PID/exe, PID/environ below /proc, for new processes only.
 // Errors:  what can't be read does not match; a process that vanishes is classified by what is
@@ -64,8 +65,9 @@ class ServiceClassifier {
   void Look(const PidStat& stat, Known& known);
   void ForgetGone(const std::vector<PidStat>& scan);
   void UpdateWatchedRoots(BootTime now);
+  void UpdatePortOwners(uint16_t port, std::vector<int32_t>& pids) const;
   const ServiceKey& Resolve(const PidStat& stat, int depth);
-  std::optional<ServiceKey> Direct(const PidStat& stat, const Known& known) const;
+  std::optional<ServiceKey> Supervised(const PidStat& stat, const Known& known) const;
   std::optional<ServiceKey> Watched(const PidStat& stat, const Known& known) const;
   bool Matches(size_t index, const PidStat& stat, const Known& known) const;
 
@@ -75,7 +77,7 @@ class ServiceClassifier {
   const FileRoot& proc_;
   const std::vector<WatchedService> watched_;
   const int32_t self_pid_;
-  std::vector<std::optional<int32_t>> watched_pids_;  // by port or pid file, one each
+  std::vector<std::vector<int32_t>> watched_pids_;  // by port or pid file, for each watch
   BootTime next_owner_look_;
   std::set<std::string> taken_names_;
   std::map<int32_t, std::string> roots_;  // supervised root pid -> service

@@ -27,9 +27,13 @@ std::optional<double> SnapshotValue::Rate() const {
 }
 
 std::span<const SnapshotValue> Snapshot::Family(std::string_view metric) const {
+  // Not std::ranges::equal_range: clang 14 cannot compile libstdc++ 12's.
   const auto name = [](const SnapshotValue& value) { return value.series->metric->name; };
-  const auto range = std::ranges::equal_range(values, metric, std::ranges::less(), name);
-  return {range.begin(), range.end()};
+  const auto first = std::partition_point(values.begin(), values.end(),
+                                          [&](const auto& value) { return name(value) < metric; });
+  const auto last = std::partition_point(first, values.end(),
+                                         [&](const auto& value) { return name(value) == metric; });
+  return {first, last};
 }
 
 const SnapshotValue* Snapshot::Find(const Metric& metric,
@@ -43,7 +47,7 @@ const SnapshotValue* Snapshot::Find(const Metric& metric,
   return nullptr;
 }
 
-void SnapshotBuilder::Take(const Sample& sample, const SamplerInfo* owner, const TimePoint& now) {
+void SnapshotBuilder::Take(const Sample& sample, const Owner& owner, const TimePoint& now) {
   auto [it, added] = entries_.try_emplace(sample.series);
   Entry& entry = it->second;
   if (added) {
@@ -60,42 +64,42 @@ void SnapshotBuilder::Take(const Sample& sample, const SamplerInfo* owner, const
     entry.value.previous = {entry.value.value, entry.value.time.boot};
   }
   entry.live = true;
-  entry.owner = owner;
+  entry.owner = &owner;
   entry.value.value = sample.value;
   entry.value.time = now;
 }
 
-void SnapshotBuilder::DropAbsent(const SamplerRun& run, const TimePoint& now) {
-  using Outcome = SamplerRun::Outcome;
-  if (run.outcome == Outcome::kNotDue) return;
-  const auto keep =
-      run.outcome == Outcome::kOk ? std::chrono::nanoseconds(0) : kStalePeriods * run.period;
+void SnapshotBuilder::DropAbsent(const TimePoint& now) {
   for (auto& [id, entry] : entries_) {
-    if (entry.owner != run.info || !entry.live || entry.value.time.boot + keep >= now.boot)
-      continue;
+    const Owner& owner = *entry.owner;
+    const BootTime time = entry.value.time.boot;
+    const bool is_stale = owner.failing && time + kStalePeriods * owner.period < now.boot;
+    if (!entry.live || (time >= owner.read && !is_stale)) continue;
     entry.live = false;
     order_stale_ = true;
   }
-}
-
-void SnapshotBuilder::EndLongAbsent(const TimePoint& now) {
   std::erase_if(entries_, [&](const auto& item) {
-    const Entry& entry = item.second;
+    const auto& [id, entry] = item;
     if (entry.live || entry.value.time.boot + kEndAfter > now.boot) return false;
-    registry_.End(item.first);
+    registry_.End(id);
     return true;
   });
 }
 
 void SnapshotBuilder::Apply(const Frame& frame, size_t first_run) {
+  using Outcome = SamplerRun::Outcome;
   for (size_t r = first_run; r < frame.runs.size(); ++r) {
     const SamplerRun& run = frame.runs[r];
+    if (run.outcome == Outcome::kNotDue) continue;
+    Owner& owner = owners_[run.info];
+    owner.failing = run.outcome != Outcome::kOk;
+    owner.period = run.period;
+    if (!owner.failing) owner.read = frame.begin.boot;
     for (size_t i = run.first; i < run.first + run.count; ++i) {
-      Take(frame.samples[i], run.info, frame.begin);
+      Take(frame.samples[i], owner, frame.begin);
     }
-    DropAbsent(run, frame.begin);
   }
-  EndLongAbsent(frame.begin);
+  DropAbsent(frame.begin);
   current_.time = frame.begin;
   current_.runs = frame.runs;
   current_.sources = frame.sources;

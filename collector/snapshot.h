@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
@@ -59,17 +60,23 @@ class SnapshotBuilder {
   const Snapshot& Current();
 
  private:
+  // How a sampler fared last, which says how old its values may be.
+  struct Owner {
+    BootTime read;  // last success
+    bool failing = false;
+    std::chrono::nanoseconds period{0};
+  };
   struct Entry {
     SnapshotValue value;
-    const SamplerInfo* owner = nullptr;
+    const Owner* owner = nullptr;
     bool live = false;
   };
 
-  void Take(const Sample& sample, const SamplerInfo* owner, const TimePoint& now);
-  void DropAbsent(const SamplerRun& run, const TimePoint& now);
-  void EndLongAbsent(const TimePoint& now);
+  void Take(const Sample& sample, const Owner& owner, const TimePoint& now);
+  void DropAbsent(const TimePoint& now);
 
   SeriesRegistry& registry_;
+  std::unordered_map<const SamplerInfo*, Owner> owners_;
   std::unordered_map<SeriesId, Entry> entries_;
   std::vector<SeriesId> order_;  // sorted as Snapshot::values; rebuilt when entries come or go
   bool order_stale_ = false;

@@ -33,12 +33,18 @@ bool IsLocalPair(const inet_diag_sockid& id, int family) {
   return std::memcmp(id.idiag_src, id.idiag_dst, bytes) == 0;
 }
 
+// One connection may be IPv6 (::ffff:1.2.3.4) for a server and IPv4 for its client.
+std::string_view AddressBytes(const void* address, int family) {
+  const std::string_view bytes(static_cast<const char*>(address), family == AF_INET ? 4 : 16);
+  constexpr std::string_view kMapped("\0\0\0\0\0\0\0\0\0\0\xff\xff", 12);
+  return bytes.starts_with(kMapped) ? bytes.substr(kMapped.size()) : bytes;
+}
+
 std::string Key(int family, const void* near_address, uint16_t near_port, const void* far_address,
                 uint16_t far_port) {
-  const size_t bytes = family == AF_INET ? 4 : 16;
-  std::string key(static_cast<const char*>(near_address), bytes);
+  std::string key(AddressBytes(near_address, family));
   key.append(reinterpret_cast<const char*>(&near_port), sizeof near_port);
-  key.append(static_cast<const char*>(far_address), bytes);
+  key += AddressBytes(far_address, family);
   key.append(reinterpret_cast<const char*>(&far_port), sizeof far_port);
   return key;
 }
@@ -116,22 +122,24 @@ class SockDiag {
     const int family = socket->idiag_family;
     TcpConnection connection;
     connection.established = socket->idiag_state == kEstablished;
-    connection.ended = socket->idiag_state == kTimeWait;
+    const bool time_wait = socket->idiag_state == kTimeWait;
     if (is_ours(near_port)) {
       connection.port = near_port;
       connection.key = Key(family, id.idiag_src, near_port, id.idiag_dst, far_port);
-    } else if (connection.ended && is_ours(far_port) && IsLocalPair(id, family)) {
+    } else if (time_wait && is_ours(far_port) && IsLocalPair(id, family)) {
       // The client's side of a connection within this machine: the same key as the server's side.
       connection.port = far_port;
       connection.key = Key(family, id.idiag_dst, far_port, id.idiag_src, near_port);
     } else {
       return;
     }
-    TakeBytes(header, connection);
+    connection.ended = !TakeBytes(header, connection);
     out.push_back(std::move(connection));
   }
 
-  static void TakeBytes(const nlmsghdr& header, TcpConnection& connection) {
+  // False when there are none: a socket that is not set up yet, or only waits for stray packets
+  // (TIME_WAIT, and FIN_WAIT2 in its later part).
+  static bool TakeBytes(const nlmsghdr& header, TcpConnection& connection) {
     const auto* socket = static_cast<const inet_diag_msg*>(NLMSG_DATA(&header));
     auto length = static_cast<int>(header.nlmsg_len - NLMSG_LENGTH(sizeof(inet_diag_msg)));
     // NOLINTNEXTLINE: the kernel's macros work on untyped memory
@@ -143,7 +151,9 @@ class SockDiag {
                   std::min(sizeof info, size_t{RTA_PAYLOAD(attribute)}));
       connection.bytes_in = info.tcpi_bytes_received;
       connection.bytes_out = info.tcpi_bytes_acked;
+      return true;
     }
+    return false;
   }
 
   static constexpr size_t kBufferBytes = 32768;

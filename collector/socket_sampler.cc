@@ -50,16 +50,17 @@ Result<void> SocketSampler::Read(TimePoint /*now*/, Readings& out) {
   ASSIGN_OR_RETURN(const std::vector<TcpConnection> listed, lister_(numbers));
   for (auto& [key, known] : connections_) known.listed = false;
   std::map<std::string, int> established;
+  for (const auto& [port, service] : ports) established[service] = 0;
   for (const TcpConnection& connection : listed) {
     const std::string& service = ports.at(connection.port);
     Account(connection, totals_[service]);
     if (connection.established) ++established[service];
   }
   std::erase_if(connections_, [](const auto& item) { return !item.second.listed; });
-  for (const auto& [port, service] : ports) {
+  for (const auto& [service, count] : established) {
     Totals& totals = totals_[service];
     totals.known = true;
-    out.Add(metrics::kServiceConnections, {service}, established[service]);
+    out.Add(metrics::kServiceConnections, {service}, count);
     out.Add(metrics::kServiceConnectionsSeen, {service}, static_cast<double>(totals.seen));
     out.Add(metrics::kServiceNetworkBytes, {service, "in"}, static_cast<double>(totals.bytes_in));
     out.Add(metrics::kServiceNetworkBytes, {service, "out"}, static_cast<double>(totals.bytes_out));

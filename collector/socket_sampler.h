@@ -18,7 +18,7 @@ struct TcpConnection {
   std::string key;    // addresses and ports, the service's side first
   uint16_t port = 0;  // the service's
   bool established = false;
-  bool ended = false;      // TIME_WAIT: its bytes are no longer known
+  bool ended = false;      // or not begun: its bytes are not known
   uint64_t bytes_in = 0;   // received by the service
   uint64_t bytes_out = 0;  // sent by it and acknowledged
 };

@@ -1,0 +1,509 @@
+#include "analysis/attribution.h"
+
+#include <random>
+
+#include "tests/analysis/analysis_machine.h"
+
+namespace idlewatt {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+// A machine of four CPUs whose package has drawn 10 W unused for a minute; `busy` is there.
+void LearnFloor(AnalysisMachine& machine) {
+  machine.Zone("package-0", 10);
+  machine.Run("busy", 0);
+  machine.Tick();
+  machine.TickFor(minutes(1));
+}
+
+TEST(FloorEstimatorTest, IsTheLowestPowerSeenUnused) {
+  FloorEstimator floor;
+  EXPECT_EQ(floor.Watts(), std::nullopt);
+  floor.Observe(BootTime(seconds(5)), 3, 0.5);
+  EXPECT_EQ(floor.Watts(), std::nullopt);
+  floor.Observe(BootTime(seconds(10)), 12, 0.1);
+  floor.Observe(BootTime(seconds(15)), 11, 0.05);
+  floor.Observe(BootTime(seconds(20)), 14, 0);
+  EXPECT_EQ(floor.Watts(), 11);
+}
+
+TEST(FloorEstimatorTest, ForgetsAfterAnHour) {
+  FloorEstimator floor;
+  floor.Observe(BootTime(minutes(100)), 10, 0);
+  for (int m = 101; m < 160; ++m) floor.Observe(BootTime(minutes(m)), 20, 0);
+  EXPECT_EQ(floor.Watts(), 10);
+  floor.Observe(BootTime(minutes(160)), 20, 1);
+  EXPECT_EQ(floor.Watts(), 20);
+  floor.Observe(BootTime(minutes(500)), 20, 1);
+  EXPECT_EQ(floor.Watts(), std::nullopt);
+}
+
+TEST(FloorEstimatorTest, CounterThatStoodStillIsNoFloor) {
+  FloorEstimator floor;
+  floor.Observe(BootTime(minutes(1)), 0, 0);
+  EXPECT_EQ(floor.Watts(), std::nullopt);
+}
+
+TEST(AttributionTest, FloorIsLearntOnlyWhileUnused) {
+  AnalysisMachine machine;
+  machine.Zone("package-0", 30);
+  machine.Run("busy", 2);
+  machine.Tick();
+  machine.TickFor(minutes(1));
+  EXPECT_EQ(machine.Floor("package-0"), 0);
+  EXPECT_NEAR(machine.ServiceJoules("busy"), 1800, 1e-9);
+}
+
+TEST(AttributionTest, FloorStaysWithTheHostAndTheRestGoesByCpuTime) {
+  AnalysisMachine machine;
+  LearnFloor(machine);
+  EXPECT_NEAR(machine.Floor("package-0"), 600, 1e-9);
+  EXPECT_NEAR(machine.ServiceJoules("busy"), 0, 1e-9);
+  machine.Run("a", 0);
+  machine.Tick(seconds(5));
+  machine.Zone("package-0", 34);
+  machine.Run("busy", 1.5);
+  machine.Run("a", 0.5);
+  machine.RunKernel(0.4);
+  const double before = machine.HandedOut();
+  const double floor = machine.Floor("package-0");
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.Floor("package-0") - floor, 50, 1e-9);
+  EXPECT_NEAR(machine.ServiceWatts("busy").value(), 24 * 1.5 / 2.4, 1e-9);
+  EXPECT_NEAR(machine.ServiceWatts("a").value(), 24 * 0.5 / 2.4, 1e-9);
+  EXPECT_NEAR(machine.Unattributed("package-0"), 5 * 24 * 0.4 / 2.4, 1e-9);
+  EXPECT_NEAR(machine.HandedOut() - before, 170, 1e-9);
+}
+
+TEST(AttributionTest, FloorIsNeverMoreThanWhatWasMeasured) {
+  AnalysisMachine machine;
+  LearnFloor(machine);
+  const double floor = machine.Floor("package-0");
+  machine.Zone("package-0", 4);
+  machine.Run("busy", 2);
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.Floor("package-0") - floor, 20, 1e-9);
+  EXPECT_NEAR(machine.ServiceWatts("busy").value(), 0, 1e-9);
+}
+
+TEST(AttributionTest, LearntFloorIsForgottenAfterAnHour) {
+  AnalysisMachine machine;
+  LearnFloor(machine);
+  machine.Run("busy", 4);
+  machine.Zone("package-0", 50);
+  machine.TickFor(minutes(62));
+  const double floor = machine.Floor("package-0");
+  machine.TickFor(minutes(1));
+  EXPECT_EQ(machine.Floor("package-0"), floor);
+}
+
+TEST(AttributionTest, StandstillAndSleepTeachNoFloor) {
+  AnalysisMachine machine;
+  LearnFloor(machine);
+  machine.Zone("package-0", 0);  // a reset that the sampler made a pause of
+  machine.Tick(seconds(5));
+  machine.Zone("package-0", 10);
+  machine.Suspend(hours(8));
+  machine.Tick(seconds(5));
+  const double floor = machine.Floor("package-0");
+  machine.Run("busy", 2);
+  machine.Zone("package-0", 30);
+  machine.Tick(seconds(5));
+  // The sleep took longer than an hour: nothing is known until the machine is unused again.
+  EXPECT_EQ(machine.Floor("package-0"), floor);
+  machine.Run("busy", 0);
+  machine.Zone("package-0", 10);
+  machine.Tick(seconds(5));
+  machine.Run("busy", 2);
+  machine.Zone("package-0", 30);
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.Floor("package-0") - floor, 100, 1e-9);
+}
+
+TEST(AttributionTest, ShortSleepDoesNotLowerTheFloor) {
+  AnalysisMachine machine;
+  LearnFloor(machine);
+  machine.Suspend(minutes(2));
+  machine.Tick(seconds(5));
+  machine.Zone("package-0", 30);
+  machine.Run("busy", 2);
+  const double floor = machine.Floor("package-0");
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.Floor("package-0") - floor, 50, 1e-6);
+}
+
+TEST(AttributionTest, FloorsOfTwoSourcesAreNotMixed) {
+  AnalysisMachine machine;
+  machine.hwmon.Set(metrics::kPowerWatts, {"hwmon", "system"}, 20);
+  machine.Tick();
+  machine.TickFor(minutes(1));
+  machine.hwmon.Remove(metrics::kPowerWatts, {"hwmon", "system"});
+  machine.battery.Set(metrics::kPowerWatts, {"battery", "system"}, 60);
+  machine.Run("a", 4);
+  machine.TickFor(seconds(10));
+  const double floor = machine.Floor("system");
+  machine.TickFor(seconds(10));
+  EXPECT_EQ(machine.Floor("system"), floor);
+}
+
+TEST(AttributionTest, DomainsWithinAPackageCountOnce) {
+  AnalysisMachine machine;
+  machine.Run("a", 2);
+  machine.Zone("package-0", 20);
+  machine.Zone("core", 15);
+  machine.Zone("uncore", 2);
+  machine.Zone("psys", 40);
+  machine.Zone("dram", 3);
+  machine.hwmon.Set(metrics::kPowerWatts, {"hwmon", "system"}, 60);
+  machine.battery.Set(metrics::kPowerWatts, {"battery", "system"}, 55);
+  machine.Tick();
+  const double before = machine.HandedOut();
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.HandedOut() - before, 5 * 23, 1e-9);
+  EXPECT_NEAR(machine.ServiceJoules("a", "cpu"), 100, 1e-9);
+  EXPECT_NEAR(machine.ServiceJoules("a", "dram"), 15, 1e-9);
+  EXPECT_NEAR(CurrentMachinePower(machine.snapshot())->watts, 23, 1e-9);
+}
+
+TEST(AttributionTest, TwoPackagesAddUp) {
+  AnalysisMachine machine;
+  machine.Run("a", 2);
+  machine.Zone("package-0", 20);
+  machine.Zone("package-1", 30);
+  machine.Zone("dram-0", 3);
+  machine.Zone("dram-1", 4);
+  machine.Tick();
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceJoules("a", "cpu"), 250, 1e-9);
+  EXPECT_NEAR(machine.ServiceJoules("a", "dram"), 35, 1e-9);
+  EXPECT_NEAR(CurrentMachinePower(machine.snapshot())->watts, 57, 1e-9);
+}
+
+TEST(AttributionTest, PsysThenMeterThenBatteryThenModel) {
+  using Domain = PowerLedger::DomainEnergy;
+  std::vector<Domain> domains{
+      {"model", "system"}, {"battery", "system"}, {"hwmon", "system"}, {"rapl", "psys"}};
+  for (const std::string source : {"rapl", "hwmon", "battery", "model"}) {
+    const auto machine = DistinctDomains(domains);
+    ASSERT_EQ(machine.size(), 1u);
+    EXPECT_EQ(machine[0].source, source);
+    domains.pop_back();
+  }
+  EXPECT_TRUE(DistinctDomains({{"rapl", "core"}, {"rapl", "dram"}, {"nvml", "gpu0"}}).empty());
+}
+
+TEST(AttributionTest, SecondMeterDoesNotCountInTicksWithoutTheFirst) {
+  AnalysisMachine machine;
+  machine.Run("a", 2);
+  machine.Zone("package-0", 20);
+  machine.battery.Set(metrics::kPowerWatts, {"battery", "system"}, 50);
+  machine.Tick();
+  for (int i = 1; i <= 12; ++i) {
+    machine.rapl.due = i % 4 == 0;
+    machine.Tick(seconds(5));
+  }
+  EXPECT_NEAR(machine.ServiceJoules("a"), 60 * 20, 1e-9);
+}
+
+TEST(AttributionTest, PowerReadLessOftenIsSharedByAllCpuTimeBetween) {
+  AnalysisMachine machine;
+  machine.Run("early", 1);
+  machine.Run("late", 0);
+  machine.Zone("package-0", 20);
+  machine.Tick();
+  machine.rapl.due = false;
+  machine.TickFor(seconds(15));
+  EXPECT_EQ(machine.ServiceWatts("early"), std::nullopt);
+  machine.Run("early", 0);
+  machine.Run("late", 3);
+  machine.rapl.due = true;
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceJoules("early"), 200, 1e-9);
+  EXPECT_NEAR(machine.ServiceJoules("late"), 200, 1e-9);
+  machine.rapl.due = false;
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceWatts("late").value(), 10, 1e-9);
+}
+
+TEST(AttributionTest, ServicesReadLessOftenThanPowerCountOnce) {
+  AnalysisMachine machine;
+  machine.Run("a", 1);
+  machine.Zone("package-0", 20);
+  machine.Tick();
+  machine.TickFor(seconds(10));
+  machine.process.due = false;
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceJoules("a"), 200, 1e-9);
+  EXPECT_NEAR(machine.Unattributed("package-0"), 100, 1e-9);
+  machine.process.due = true;
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceJoules("a"), 300, 1e-9);
+  EXPECT_NEAR(machine.Unattributed("package-0"), 100, 1e-9);
+}
+
+TEST(AttributionTest, CpuTimeOfBeforeTheFirstReadingIsNoKey) {
+  AnalysisMachine machine;
+  machine.Run("old", 4);
+  machine.Run("new", 0);
+  machine.Tick();
+  machine.TickFor(minutes(10));
+  machine.Zone("package-0", 20);
+  machine.Tick(seconds(5));
+  machine.Run("old", 0);
+  machine.Run("new", 1);
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceJoules("old"), 0, 1e-9);
+  EXPECT_NEAR(machine.ServiceJoules("new"), 100, 1e-9);
+}
+
+TEST(AttributionTest, ServiceThatAppearsGetsNoneOfItsPast) {
+  AnalysisMachine machine;
+  machine.Zone("package-0", 20);
+  machine.Run("a", 1);
+  machine.Tick();
+  machine.Tick(seconds(5));
+  machine.SetCpuSeconds("b", 1e6);
+  machine.Run("b", 1);
+  machine.Tick(seconds(5));
+  EXPECT_EQ(machine.ServiceJoules("b"), 0);
+  EXPECT_NEAR(machine.ServiceJoules("a"), 150, 1e-9);
+  EXPECT_NEAR(machine.Unattributed("package-0"), 50, 1e-9);
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceJoules("b"), 50, 1e-9);
+}
+
+TEST(AttributionTest, ServiceThatVanishesAndReturnsMakesNoSpike) {
+  for (const double seconds_used : {1e5, 0.0}) {  // its counter continues, or starts again
+    AnalysisMachine machine;
+    machine.Zone("package-0", 20);
+    machine.Run("a", 1);
+    machine.Run("b", 1);
+    machine.Tick();
+    machine.Tick(seconds(5));
+    EXPECT_NEAR(machine.ServiceJoules("b"), 50, 1e-9);
+    machine.Vanish("b");
+    machine.TickFor(seconds(60));
+    EXPECT_EQ(machine.Get(metrics::kServiceEnergyJoules, {"b", "cpu", "active"}), std::nullopt);
+    machine.SetCpuSeconds("b", seconds_used);
+    machine.Run("b", 1);
+    machine.Tick(seconds(5));
+    EXPECT_NEAR(machine.ServiceJoules("b"), 50, 1e-9);
+    machine.Tick(seconds(5));
+    EXPECT_NEAR(machine.ServiceJoules("b"), 100, 1e-9);
+  }
+}
+
+TEST(AttributionTest, ServiceThatVanishesBetweenReadingsLeavesItsShareUnattributed) {
+  AnalysisMachine machine;
+  machine.Zone("package-0", 20);
+  machine.Run("a", 1);
+  machine.Run("b", 1);
+  machine.Tick();
+  machine.rapl.due = false;
+  machine.Tick(seconds(5));
+  machine.Vanish("b");
+  machine.rapl.due = true;
+  const double before = machine.HandedOut();
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.HandedOut() - before, 200, 1e-9);
+  EXPECT_NEAR(machine.Unattributed("package-0"), 200.0 / 3, 1e-9);
+}
+
+TEST(AttributionTest, CounterThatFallsCountsNothing) {
+  AnalysisMachine machine;
+  machine.Zone("package-0", 20);
+  machine.Run("a", 1);
+  machine.Run("b", 1);
+  machine.Tick();
+  machine.Tick(seconds(5));
+  machine.SetCpuSeconds("b", 0);
+  machine.Tick(seconds(2));
+  EXPECT_NEAR(machine.ServiceJoules("b"), 50, 1e-9);
+  EXPECT_NEAR(machine.ServiceJoules("a"), 70, 1e-9);
+}
+
+TEST(AttributionTest, OneNameInTwoKindsIsOneService) {
+  AnalysisMachine machine;
+  machine.Zone("package-0", 20);
+  machine.Run("a", 1, "supervised");
+  machine.Tick();
+  machine.Tick(seconds(5));
+  machine.SetCpuSeconds("a", 1e6, "discovered");
+  machine.Run("a", 1, "discovered");
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceJoules("a"), 150, 1e-9);
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceJoules("a"), 250, 1e-9);
+}
+
+TEST(AttributionTest, LostTicksAreSharedWhole) {
+  AnalysisMachine machine;
+  machine.Zone("package-0", 20);
+  machine.Run("a", 1);
+  machine.Tick();
+  machine.Tick(seconds(5));
+  machine.Tick(hours(2));
+  EXPECT_NEAR(machine.ServiceJoules("a"), 20 * 7205, 1e-6);
+  EXPECT_NEAR(machine.ServiceWatts("a").value(), 20, 1e-9);
+}
+
+TEST(AttributionTest, SuspendedMachineGivesNobodyASpike) {
+  AnalysisMachine machine({.power_model = PowerModel{5, 25}});
+  machine.Run("a", 2);
+  machine.Tick();
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceJoules("a"), 50, 1e-9);
+  machine.Suspend(hours(8));
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceJoules("a"), 100, 1e-3);
+  EXPECT_NEAR(machine.Floor("system"), 50, 1e-3);
+}
+
+TEST(AttributionTest, WallClockDoesNotMatter) {
+  AnalysisMachine machine;
+  machine.Zone("package-0", 20);
+  machine.Run("a", 1);
+  machine.Tick();
+  for (const int jump : {1000, -3000}) {
+    machine.clock.SetWall(machine.clock.Now().wall + hours(jump));
+    machine.Tick(seconds(5));
+  }
+  EXPECT_NEAR(machine.ServiceJoules("a"), 200, 1e-9);
+}
+
+TEST(AttributionTest, EnergyIsSplitByWhetherTheServiceWasIdle) {
+  AnalysisMachine machine;
+  machine.Zone("package-0", 20);
+  machine.Run("a", 1);
+  machine.Port("a");
+  machine.Tick();
+  machine.TickFor(seconds(60));  // idle from this tick on
+  EXPECT_EQ(machine.Get(metrics::kServiceIdle, {"a"}), 1);
+  EXPECT_NEAR(machine.ServiceJoulesIn("a", "active"), 1200, 1e-9);
+  EXPECT_EQ(machine.ServiceJoulesIn("a", "idle"), 0);
+  machine.TickFor(seconds(30));
+  machine.Port("a", 1);
+  machine.Tick(seconds(5));  // used in this interval, but idle was what the tick before found
+  EXPECT_NEAR(machine.ServiceJoulesIn("a", "active"), 1200, 1e-9);
+  EXPECT_NEAR(machine.ServiceJoulesIn("a", "idle"), 700, 1e-9);
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceJoulesIn("a", "active"), 1300, 1e-9);
+}
+
+TEST(AttributionTest, MachineWithoutHostReadingsGoesByTheServices) {
+  AnalysisMachine machine;
+  machine.host.due = false;
+  machine.Zone("package-0", 20);
+  machine.Run("a", 1);
+  machine.Tick();
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceJoules("a"), 100, 1e-9);
+  machine.host.due = true;  // its counters since boot are no use of this interval
+  machine.Tick(seconds(5));
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceJoules("a"), 300, 1e-9);
+  EXPECT_EQ(machine.Unattributed("package-0"), 0);
+}
+
+TEST(AttributionTest, WithoutAnyCpuTimeKnownEnergyIsUnattributed) {
+  AnalysisMachine machine;
+  machine.host.due = machine.process.due = false;
+  machine.Zone("package-0", 20);
+  machine.Tick();
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.Unattributed("package-0"), 100, 1e-9);
+  EXPECT_EQ(machine.Floor("package-0"), 0);
+}
+
+TEST(AttributionTest, WithoutMeterServicesHaveNoWatts) {
+  AnalysisMachine machine;
+  machine.Run("a", 1);
+  machine.Tick();
+  machine.TickFor(seconds(20));
+  EXPECT_EQ(machine.ServiceWatts("a"), std::nullopt);
+  EXPECT_EQ(machine.Get(metrics::kServiceEnergyJoules, {"a", "cpu", "active"}), std::nullopt);
+}
+
+// A machine on which everything that can happen does, by a fixed seed.
+class RandomMachine {
+ public:
+  explicit RandomMachine(uint32_t seed) : random_(seed) {
+    for (int i = 0; i < 12; ++i) names_.push_back("service-" + std::to_string(i));
+    machine_.Run("other", 0.1, "discovered");
+    machine_.Zone("package-0", 20);
+    machine_.Tick();
+  }
+
+  void Step() {
+    for (const std::string& name : names_) MaybeChange(name);
+    machine_.Run("other", Uniform(0, 0.5), "discovered");
+    machine_.RunKernel(Uniform(0, 0.5));
+    for (const char* zone : {"package-0", "package-1", "dram", "core", "psys"}) ChangeZone(zone);
+    if (Happens(0.1)) machine_.Suspend(seconds(static_cast<int>(Uniform(1, 30000))));
+    if (Happens(0.1)) {
+      machine_.clock.SetWall(machine_.clock.Now().wall + hours(static_cast<int>(Uniform(-9, 9))));
+    }
+    machine_.rapl.due = Happens(0.7);
+    machine_.rapl.fails = Happens(0.1);
+    machine_.host.fails = Happens(0.05);
+    machine_.process.fails = Happens(0.05);
+    machine_.battery.Set(metrics::kPowerWatts, {"battery", "system"}, Uniform(0, 90));
+    const Snapshot before = machine_.snapshot();
+    const double handed_out = machine_.HandedOut();
+    machine_.Tick(std::chrono::milliseconds(static_cast<int>(Uniform(1000, 20000))));
+    EXPECT_NEAR(machine_.HandedOut() - handed_out, Measured(before), 1e-6);
+  }
+
+ private:
+  double Uniform(double low, double high) {
+    return std::uniform_real_distribution<double>(low, high)(random_);
+  }
+  bool Happens(double chance) { return Uniform(0, 1) < chance; }
+
+  // In the top N or not: what leaves it is counted in `other`.
+  void MaybeChange(const std::string& name) {
+    if (Happens(0.1)) machine_.Vanish(name, "discovered");
+    if (Happens(0.2)) machine_.Run(name, Uniform(0, 0.3), "discovered");
+    if (Happens(0.02)) machine_.SetCpuSeconds(name, Uniform(0, 1e5), "discovered");
+  }
+  void ChangeZone(const std::string& zone) {
+    if (Happens(0.05) && zone != "package-0") return machine_.LoseZone(zone);
+    if (Happens(0.5)) machine_.Zone(zone, Uniform(0, 80));
+    if (Happens(0.03)) machine_.ResetZone(zone);
+  }
+
+  // By the published counters: of the packages and DRAM; of the battery while they are not there.
+  double Measured(const Snapshot& before) const {
+    const Snapshot& now = machine_.snapshot();
+    const bool on_rapl = now.Find(metrics::kEnergyJoules, {"rapl", "package-0"}) != nullptr;
+    double joules = 0;
+    for (const SnapshotValue& value : now.Family(metrics::kEnergyJoules)) {
+      const auto& labels = value.series->labels;
+      const bool counts = on_rapl
+                              ? labels[1].starts_with("package") || labels[1].starts_with("dram")
+                              : labels[0] == "battery";
+      if (!counts || value.time.boot != now.time.boot) continue;
+      const SnapshotValue* last = before.Find(metrics::kEnergyJoules, {labels[0], labels[1]});
+      if (last != nullptr && value.value >= last->value) joules += value.value - last->value;
+    }
+    return joules;
+  }
+
+  std::mt19937 random_;
+  std::vector<std::string> names_;
+  AnalysisMachine machine_;
+};
+
+TEST(AttributionTest, EveryJouleGoesSomewhereOnceWhateverHappens) {
+  for (uint32_t seed = 1; seed <= 6; ++seed) {
+    SCOPED_TRACE(seed);
+    RandomMachine machine(seed);
+    for (int i = 0; i < 100 && !testing::Test::HasFailure(); ++i) machine.Step();
+  }
+}
+
+}  // namespace
+}  // namespace idlewatt

@@ -1,0 +1,102 @@
+#include "base/text.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+
+namespace idlewatt {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr char kReplacement[] = "\xEF\xBF\xBD";
+
+TEST(TextTest, TrimTakesBlanksAndNulsOffBothEnds) {
+  EXPECT_EQ(Trim(" \t a b\r\n"), "a b");
+  EXPECT_EQ(Trim(std::string_view("\0x\0", 3)), "x");
+  EXPECT_EQ(Trim(" \n"), "");
+  EXPECT_EQ(Trim(""), "");
+}
+
+TEST(TextTest, ANumberMustBeTheWholeText) {
+  EXPECT_EQ(ParseNumber<int>("-12"), -12);
+  EXPECT_EQ(ParseNumber<uint64_t>("18446744073709551615"), UINT64_MAX);
+  EXPECT_EQ(ParseNumber<uint64_t>("18446744073709551616"), std::nullopt);
+  EXPECT_EQ(ParseNumber<uint16_t>("65536"), std::nullopt);
+  EXPECT_EQ(ParseNumber<uint16_t>("-1"), std::nullopt);
+  for (const char* text : {"", " 1", "1 ", "+1", "1x", "0x10"}) {
+    EXPECT_EQ(ParseNumber<int>(text), std::nullopt) << text;
+  }
+}
+
+TEST(TextTest, FieldsAreSeparatedByRunsOfBlanks) {
+  std::string_view rest = "  a  bc d";
+  EXPECT_EQ(NextField(rest), "a");
+  EXPECT_EQ(NextField(rest), "bc");
+  EXPECT_EQ(NextField(rest), "d");
+  EXPECT_EQ(NextField(rest), "");
+  EXPECT_EQ(NextField(rest), "");
+}
+
+TEST(TextTest, SplitKeepsEmptyPartsBetweenSeparators) {
+  EXPECT_THAT(Split("a,,b", ','), ElementsAre("a", "", "b"));
+  EXPECT_THAT(Split(",a", ','), ElementsAre("", "a"));
+  EXPECT_THAT(Split("a\nb\n", '\n'), ElementsAre("a", "b"));
+  EXPECT_THAT(Split("", ','), IsEmpty());
+}
+
+TEST(TextTest, ValidUtf8IsLeftAlone) {
+  for (const char* text : {"", "plain", "gr\xC3\xBC\xC3\x9F", "\xE2\x82\xAC", "\xF0\x9F\x94\x8B",
+                           "\xEE\x80\x80", "\xF4\x8F\xBF\xBF"}) {
+    EXPECT_EQ(ToValidUtf8(text), text);
+  }
+}
+
+TEST(TextTest, EachByteThatIsNotUtf8IsReplaced) {
+  const std::string r = kReplacement;
+  EXPECT_EQ(ToValidUtf8("a\xFF\xC3z"), "a" + r + r + "z");
+  EXPECT_EQ(ToValidUtf8("\xE2\x82"), r + r);                  // cut off
+  EXPECT_EQ(ToValidUtf8("\xC0\xAF"), r + r);                  // overlong
+  EXPECT_EQ(ToValidUtf8("\xE0\x80\xAF"), r + r + r);          // overlong
+  EXPECT_EQ(ToValidUtf8("\xED\xA0\x80"), r + r + r);          // surrogate
+  EXPECT_EQ(ToValidUtf8("\xF4\x90\x80\x80"), r + r + r + r);  // above U+10FFFF
+  EXPECT_EQ(ToValidUtf8("\x80"), r);
+}
+
+TEST(TextTest, NearestFindsTheTypingError) {
+  const std::vector<std::string> keys{"interval", "retention", "listen", "max_size"};
+  EXPECT_EQ(Nearest("intervall", keys), "interval");
+  EXPECT_EQ(Nearest("lsiten", keys), "listen");
+  EXPECT_EQ(Nearest("maxsize", keys), "max_size");
+  EXPECT_EQ(Nearest("listen", keys), "listen");
+}
+
+TEST(TextTest, NearestIsEmptyWhenNothingIsNear) {
+  EXPECT_EQ(Nearest("banana", {"interval", "retention"}), "");
+  EXPECT_EQ(Nearest("x", {}), "");
+}
+
+TEST(TextTest, GlobStarStandsForAnyRun) {
+  EXPECT_TRUE(GlobMatch("*", ""));
+  EXPECT_TRUE(GlobMatch("nvme-*", "nvme-pci-0100"));
+  EXPECT_TRUE(GlobMatch("*-pci-*", "nvme-pci-0100"));
+  EXPECT_TRUE(GlobMatch("*aab", "aaab"));
+  EXPECT_TRUE(GlobMatch("a**b", "ab"));
+  EXPECT_TRUE(GlobMatch("", ""));
+  EXPECT_FALSE(GlobMatch("", "a"));
+  EXPECT_FALSE(GlobMatch("nvme", "nvme-pci-0100"));
+  EXPECT_FALSE(GlobMatch("*-isa-*", "nvme-pci-0100"));
+  EXPECT_FALSE(GlobMatch("a*b", "abc"));
+  EXPECT_FALSE(GlobMatch("a?c", "abc"));
+}
+
+TEST(TextTest, GlobOfManyStarsEndsSoon) {
+  std::string pattern;
+  for (int i = 0; i < 50; ++i) pattern += "a*";
+  EXPECT_FALSE(GlobMatch(pattern + "b", std::string(2000, 'a')));
+}
+
+}  // namespace
+}  // namespace idlewatt
