@@ -147,6 +147,7 @@ std::vector<AlertStatus> AlertEngine::Statuses() const {
   std::stable_sort(active.begin(), active.end(),
                    [](const Alert* a, const Alert* b) { return a->entered > b->entered; });
   std::vector<AlertStatus> statuses;
+  statuses.reserve(active.size());
   for (const Alert* alert : active) statuses.push_back(alert->status);
   return statuses;
 }

@@ -8,8 +8,9 @@
 namespace idlewatt {
 namespace {
 
-// Up to this share of the CPUs busy, the machine counts as unused.
-constexpr double kUnusedShare = 0.1;
+// Up to this many CPUs busy, the machine counts as unused. Not a share of all CPUs: on a large
+// machine a service that burns half of one must not pass for the floor.
+constexpr double kUnusedCpus = 0.1;
 // As long as a series is kept after its service is gone.
 constexpr std::chrono::hours kForgetAfter{1};
 
@@ -19,7 +20,7 @@ size_t ComponentOf(const PowerLedger::DomainEnergy& domain) {
 
 }  // namespace
 
-void FloorEstimator::Observe(BootTime now, double watts, double busy_share) {
+void FloorEstimator::Observe(BootTime now, double watts, double busy_cpus) {
   constexpr auto kSpan = static_cast<int64_t>(kBuckets);
   const int64_t minute = std::chrono::floor<std::chrono::minutes>(now.time_since_epoch()).count();
   if (minute_ < 0 || minute - minute_ >= kSpan) {
@@ -27,7 +28,7 @@ void FloorEstimator::Observe(BootTime now, double watts, double busy_share) {
     minute_ = minute;
   }
   while (minute_ < minute) lowest_[static_cast<size_t>(++minute_) % kBuckets] = kNone;
-  if (busy_share > kUnusedShare || watts <= 0) return;
+  if (busy_cpus > kUnusedCpus || watts <= 0) return;
   double& lowest = lowest_[static_cast<size_t>(minute_) % kBuckets];
   lowest = std::min(lowest, watts);
 }
@@ -100,8 +101,10 @@ double Attribution::FloorJoules(const Domain& domain, bool nothing_ran, BootTime
   }
   FloorEstimator& floor = floors_[{domain.source, domain.domain}];
   // Unknown counts as busy. The average over a sleep is not what the machine draws awake.
-  const double share = host_.all > 0 && !domain.slept ? host_.busy / host_.all : 1;
-  floor.Observe(now, domain.joules / domain.seconds, share);
+  const bool known = host_.all > 0 && !domain.slept;
+  const double busy_cpus =
+      known ? host_.busy / domain.seconds : std::numeric_limits<double>::infinity();
+  floor.Observe(now, domain.joules / domain.seconds, busy_cpus);
   if (nothing_ran) return domain.joules;
   return std::clamp(floor.Watts().value_or(0) * domain.seconds, 0.0, domain.joules);
 }

@@ -20,8 +20,9 @@ namespace idlewatt {
 // Threads: one.
 class FloorEstimator {
  public:
-  // `busy_share` of all CPUs, 0 to 1. Power of 0 W is a counter that stood still, not a floor.
-  void Observe(BootTime now, double watts, double busy_share);
+  // `busy_cpus`: how many CPUs were busy on average. Power of 0 W is a counter that stood still,
+  // not a floor.
+  void Observe(BootTime now, double watts, double busy_cpus);
   // As of the last observation; nothing until the machine has been seen unused.
   std::optional<double> Watts() const;
 

@@ -235,7 +235,7 @@ void ReadWatch(TomlSection& section, Config& config) {
   config.collector.watched.push_back(std::move(watch));
 }
 
-// Each name and each port once, over [[service]] and [[watch]].
+// Each name and each port once, over [[service]] and [[watch]]; "other" is what the rest is called.
 void CheckDistinct(const toml::table& root, Findings& findings) {
   std::set<std::string> names;
   std::set<int64_t> ports;
@@ -246,6 +246,13 @@ void CheckDistinct(const toml::table& root, Findings& findings) {
       const toml::table* table = node.as_table();
       if (table == nullptr) continue;
       const auto name = (*table)["name"].value<std::string>();
+      if (name == "other") {
+        findings.push_back({node.source().begin.line,
+                            std::string(kind) +
+                                ".name: \"other\" stands for all that is not shown by "
+                                "name; choose another",
+                            true});
+      }
       if (name && !names.insert(*name).second) {
         findings.push_back({node.source().begin.line,
                             std::string(kind) + ".name: \"" + *name + "\" is used twice", true});

@@ -71,7 +71,7 @@ class BusyMachine {
   SnapshotBuilder builder_{registry_};
 };
 
-void BM_Analyzer_Tick(benchmark::State& state) {
+void BM_Analyzer_Tick(benchmark::State& state) {  // NOLINT(readability-identifier-naming)
   BusyMachine machine(static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
   Analyzer analyzer{AnalysisOptions()};
   Readings derived(machine.registry());
@@ -80,7 +80,7 @@ void BM_Analyzer_Tick(benchmark::State& state) {
     analyzer.Analyze(machine.NextTick(), derived);
     machine.TakeBack(derived);
   }
-  for (auto unused : state) {
+  for (auto _ : state) {  // NOLINT(clang-analyzer-deadcode.DeadStores)
     state.PauseTiming();
     const Snapshot& snapshot = machine.NextTick();
     derived.Clear();

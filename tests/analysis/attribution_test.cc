@@ -57,6 +57,17 @@ TEST(AttributionTest, FloorIsLearntOnlyWhileUnused) {
   EXPECT_NEAR(machine.ServiceJoules("busy"), 1800, 1e-9);
 }
 
+// Of four CPUs: a tenth of them all, but four tenths of one.
+TEST(AttributionTest, AServiceThatBurnsPartOfOneCpuIsNoFloor) {
+  AnalysisMachine machine;
+  machine.Zone("package-0", 20);
+  machine.Run("burner", 0.4);
+  machine.Tick();
+  machine.TickFor(minutes(1));
+  EXPECT_EQ(machine.Floor("package-0"), 0);
+  EXPECT_NEAR(machine.ServiceJoules("burner"), 1200, 1e-9);
+}
+
 TEST(AttributionTest, FloorStaysWithTheHostAndTheRestGoesByCpuTime) {
   AnalysisMachine machine;
   LearnFloor(machine);

@@ -174,7 +174,8 @@ TEST(PowerLedgerTest, SlowWattsSumOverTheirOwnInterval) {
   for (int i = 0; i < 9; ++i) {
     machine.battery.due = i % 4 == 0;
     machine.Tick(seconds(5));
-    EXPECT_DOUBLE_EQ(machine.Joules("battery", "system").value(), i / 4 * 200);
+    const int readings = i / 4;
+    EXPECT_DOUBLE_EQ(machine.Joules("battery", "system").value(), 200 * readings);
   }
 }
 

@@ -159,6 +159,10 @@ TEST(ConfigTest, NamesAndPortsAreUsedOnce) {
               HasSubstr("80 is used twice"));
 }
 
+TEST(ConfigTest, TheNameOfTheRestIsTaken) {
+  EXPECT_THAT(OnlyError("[[watch]]\nname = \"other\"\nport = 80\n"), HasSubstr("choose another"));
+}
+
 TEST(ConfigTest, AWatchNeedsExactlyOneWay) {
   EXPECT_THAT(OnlyError("[[watch]]\nname = \"a\"\n"), HasSubstr("exactly one"));
   EXPECT_THAT(OnlyError("[[watch]]\nname = \"a\"\nport = 1\nunit = \"u\"\n"),

@@ -279,12 +279,21 @@ def nanoseconds(entry):
     return entry["cpu_time"] * {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[entry["time_unit"]]
 
 
+# What Google Benchmark itself says of a run; anything else is a counter of ours.
+STANDARD_FIELDS = {
+    "name", "run_name", "run_type", "repetitions", "repetition_index", "threads", "iterations",
+    "aggregate_name", "aggregate_unit", "real_time", "cpu_time", "time_unit", "label",
+    "family_index", "per_family_instance_index", "bytes_per_second", "items_per_second",
+}
+
+
 def rate(entry):
+    told = [f"{name} {value:,.3g}" for name, value in entry.items() if name not in STANDARD_FIELDS]
     if "bytes_per_second" in entry:
-        return f"{entry['bytes_per_second'] / 1e6:,.1f} MB/s"
-    if "items_per_second" in entry:
-        return f"{entry['items_per_second']:,.0f} items/s"
-    return ""
+        told.append(f"{entry['bytes_per_second'] / 1e6:,.1f} MB/s")
+    elif "items_per_second" in entry:
+        told.append(f"{entry['items_per_second']:,.0f} items/s")
+    return ", ".join(told)
 
 
 # --- The page -----------------------------------------------------------------------------------
@@ -350,10 +359,11 @@ def comparison_rows(subjects):
     rows = []
     for text, value, form in MEASURES:
         cells = [form.format(value(subject)) for subject in subjects]
-        ratios = [f"{value(peer) / value(ours):.1f}×" if value(ours) else "" for peer in peers]
+        needed = [value(peer) for peer in peers]
+        ratios = [f"{need / value(ours):.1f}×" if value(ours) else "" for need in [*needed, sum(needed)]]
         rows.append([text, *cells, *ratios])
     for text, value, form in COUNTS:
-        rows.append([text, *[form.format(value(subject)) for subject in subjects], *[""] * len(peers)])
+        rows.append([text, *[form.format(value(subject)) for subject in subjects], *[""] * (len(peers) + 1)])
     return rows
 
 
@@ -371,17 +381,18 @@ def page(args, subjects, processes, micro):
         "SQLite; the peers measure only when they are scraped. CPU time is the process's own, "
         "from its kernel clock, and does not include the supervised servers.",
         table(
-            ["", *names, *[f"{name} ÷ idlewatt" for name in names[1:]]], comparison_rows(subjects)
+            ["", *names, *[f"{name} ÷ idlewatt" for name in names[1:]], "both ÷ idlewatt"],
+            comparison_rows(subjects),
         ),
         "node_exporter reads the host and no processes, process-exporter reads processes and no "
-        "host; idlewatt does both, so the fair peer of its row is the sum of theirs.",
+        "host; idlewatt does both, so the fair comparison is with the sum of theirs.",
     ]
     if micro:
         rows = [(program, f"`{name}`", format_time(ns), other) for program, name, ns, other in micro]
         parts += [
             "## Parts",
             "Google Benchmark, CPU time, median of five repetitions.",
-            table(["program", "benchmark", "time", "rate"], rows),
+            table(["program", "benchmark", "CPU time", "rate and counters"], rows),
         ]
     return "\n\n".join(parts) + "\n"
 
