@@ -44,11 +44,10 @@ constexpr std::array<TemperatureLimit, 4> kLimits{
      {SENSORS_SUBFEATURE_TEMP_CRIT, "crit"},
      {SENSORS_SUBFEATURE_TEMP_EMERGENCY, "emergency"}}};
 
+// libsensors says "can't read" (SENSORS_ERR_ACCESS_R) for every text that is no number and every
+// errno of a read but EIO; it does not mean a missing right.
 Error SensorsError(int code, std::string subject) {
-  const int positive = code < 0 ? -code : code;
-  const ErrorCode kind = positive == SENSORS_ERR_ACCESS_R   ? ErrorCode::kPermission
-                         : positive == SENSORS_ERR_NO_ENTRY ? ErrorCode::kGone
-                                                            : ErrorCode::kTransient;
+  const ErrorCode kind = code == -SENSORS_ERR_NO_ENTRY ? ErrorCode::kGone : ErrorCode::kTransient;
   return Error{kind, std::move(subject), 0, sensors_strerror(code)};
 }
 

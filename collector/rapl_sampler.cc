@@ -56,7 +56,7 @@ Result<void> RaplSampler::Read(TimePoint now, Readings& out) {
   }
   if (refused.size() == zones_.size()) {
     const Error& error = refused.back().second;
-    look_for_zones_ = error.code == ErrorCode::kGone;  // the driver was unloaded
+    if (error.code == ErrorCode::kGone) look_for_zones_ = true;  // the driver was unloaded
     const bool permission = error.code == ErrorCode::kPermission;
     out.AddRefused(
         "rapl", "energy of CPU packages", error,
@@ -82,6 +82,8 @@ void RaplSampler::FindZones() {
     if (name.starts_with("intel-rapl")) AddZonesBelow(std::string(kClass) + "/" + name, "");
   }
   NumberSubZones();
+  look_for_zones_ = zones_.empty();
+  if (zones_.empty()) zones_ = before;
   for (Zone& zone : zones_) {
     const auto known = std::find_if(before.begin(), before.end(),
                                     [&](const Zone& z) { return z.domain == zone.domain; });
@@ -89,7 +91,6 @@ void RaplSampler::FindZones() {
     zone.joules = known->joules;
     zone.resets = known->resets;
   }
-  look_for_zones_ = zones_.empty();
 }
 
 // Adds the zone in `folder`, if it is one, and those nested in it. A zone may be met twice: flat

@@ -5,7 +5,7 @@
 #include "collector/process_sampler.h"
 #include "collector/snapshot.h"
 #include "collector/socket_sampler.h"
-#include "tests/collector/fake_proc.h"
+#include "tests/support/fake_proc.h"
 
 namespace idlewatt {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "tests/collector/fake_proc.h"
+#include "tests/support/fake_proc.h"
 
 namespace idlewatt {
 namespace {

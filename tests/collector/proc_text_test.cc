@@ -7,7 +7,7 @@
 #include <random>
 
 #include "base/text.h"
-#include "tests/collector/fake_proc.h"
+#include "tests/support/fake_proc.h"
 
 namespace idlewatt {
 namespace {

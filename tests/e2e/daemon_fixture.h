@@ -61,6 +61,14 @@ class RunningDaemon {
                 .value_or(0);
   }
 
+  RunningDaemon(const RunningDaemon&) = delete;
+  RunningDaemon& operator=(const RunningDaemon&) = delete;
+  // Ends the daemon as a user does: killed, it would leave its services running.
+  ~RunningDaemon() {
+    process_->Signal(SIGTERM);
+    if (!process_->Wait(kPatience)) ADD_FAILURE() << "the daemon did not end";
+  }
+
   ChildProcess& process() { return *process_; }
   uint16_t port() const { return port_; }
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }

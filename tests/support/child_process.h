@@ -75,7 +75,10 @@ class ChildProcess {
     }
   }
 
-  void Signal(int signal) const { ::kill(pid_, signal); }
+  // Nothing once it was waited for: its pid may be another's then.
+  void Signal(int signal) const {
+    if (!exited_) ::kill(pid_, signal);
+  }
 
   // How it ended; nothing when it still runs at the deadline. Output is read meanwhile, so a
   // program that writes much can end. May be called again.
