@@ -9,6 +9,7 @@
 #include <iterator>
 #include <set>
 
+#include "base/duration.h"
 #include "base/text.h"
 
 namespace idlewatt {
@@ -90,9 +91,13 @@ void ReadCollector(TomlSection& section, Config& config, Findings& findings) {
 void ReadStorage(TomlSection& section, Config& config) {
   section.Read("raw_retention", config.history.store.raw_retention);
   section.Read("flush_interval", config.history.flush_interval);
+  // The queue between measuring and writing holds 180 measurements and must not run over in health.
+  const milliseconds longest =
+      std::min<milliseconds>(std::chrono::minutes(10), 150 * config.collector.interval);
   if (config.history.flush_interval < std::chrono::seconds(1) ||
-      config.history.flush_interval > std::chrono::minutes(10)) {
-    section.Error("flush_interval", "must be between 1s and 10m");
+      config.history.flush_interval > longest) {
+    section.Error("flush_interval", "must be between 1s and " + FormatDuration(longest) +
+                                        " (10m, or 150 times collector.interval)");
   }
   section.ReadChoice("synchronous", config.history.store.synchronous, {"off", "normal", "full"});
   section.Planned({"rollup_retention", "max_size"});

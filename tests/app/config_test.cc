@@ -116,6 +116,8 @@ TEST(ConfigTest, ValuesOutOfRangeAreTold) {
               HasSubstr("must not be shorter than collector.interval"));
   EXPECT_THAT(OnlyError("[daemon]\nlog_level = \"loud\"\n"), HasSubstr("\"loud\" is not one of"));
   EXPECT_THAT(OnlyError("[storage]\nflush_interval = \"1ms\"\n"), HasSubstr("between 1s and 10m"));
+  EXPECT_THAT(OnlyError("[collector]\ninterval = \"1s\"\n[storage]\nflush_interval = \"5m\"\n"),
+              HasSubstr("between 1s and 2m 30s"));
   EXPECT_THAT(OnlyError("[collector.power.model]\nidle_watts = 9\nmax_watts = 5\n"),
               HasSubstr("max_watts"));
   EXPECT_THAT(OnlyError("[[watch]]\nname = \"a\"\nport = 70000\n"), HasSubstr("1 to 65535"));

@@ -147,6 +147,7 @@ TEST_F(SnapshotTest, AnAbsentSeriesLeavesAtOnce) {
 
 TEST_F(SnapshotTest, ThereIsNoRateAcrossAGap) {
   Tick(Outcome::kOk, {{"a", 1}});
+  Tick(Outcome::kOk, {{"a", 2}});
   Tick(Outcome::kOk, {});
   Tick(Outcome::kOk, {{"a", 100}});
   EXPECT_EQ(Zone("a")->Rate(), std::nullopt);

@@ -263,8 +263,10 @@ TEST_F(SockDiagTest, ASocketWithoutBytesIsNoNewConnection) {
   SocketSampler sampler({Watch("web", port)}, nullptr, MakeSockDiagLister());
   SamplerDriver driver(sampler);
   ASSERT_EQ(::send(client.get(), "hello", 5, 0), 5);
+  std::array<char, 8> buffer{};
+  ASSERT_EQ(::recv(accepted.get(), buffer.data(), buffer.size(), 0), 5);
   driver.Read();
-  // The server closes first and the client never does: FIN_WAIT2, at last without tcp_info.
+  // The server closes first and the client does not: FIN_WAIT2, without tcp_info.
   accepted.reset();
   driver.Read();
   client.reset();
