@@ -49,8 +49,10 @@ Result<void> RaplSampler::Read(TimePoint now, Readings& out) {
       if (energy.error().code == ErrorCode::kGone) zone.last.reset();
       continue;
     }
-    Account(zone, Microjoules{*energy}, now.boot);
-    out.Add(metrics::kEnergyJoules, {"rapl", zone.domain}, zone.joules);
+    // After a reset there is no value for once, so that nobody takes the interval for one of 0 W.
+    if (Account(zone, Microjoules{*energy}, now.boot)) {
+      out.Add(metrics::kEnergyJoules, {"rapl", zone.domain}, zone.joules);
+    }
     out.Add(kResets, {"rapl", zone.domain}, static_cast<double>(zone.resets));
     gives += (gives.empty() ? "" : ", ") + zone.domain;
   }
@@ -124,7 +126,8 @@ void RaplSampler::AddZonesBelow(const std::string& folder, const std::string& pa
   }
   const auto children = sys_.List(folder);
   for (const std::string& child : children.value_or(std::vector<std::string>())) {
-    if (IsZoneName(child)) AddZonesBelow(folder + "/" + child, IsZoneName(leaf) ? domain : "");
+    const std::string below = folder + "/" + child;
+    if (IsZoneName(child)) AddZonesBelow(below, IsZoneName(leaf) ? domain : "");
   }
 }
 
@@ -143,22 +146,24 @@ void RaplSampler::NumberSubZones() {
   }
 }
 
-void RaplSampler::Account(Zone& zone, Microjoules value, BootTime now) {
+bool RaplSampler::Account(Zone& zone, Microjoules value, BootTime now) {
   const std::optional<Microjoules> last = std::exchange(zone.last, value);
   const double most_joules = kMaxWatts * ToSeconds(now - std::exchange(zone.last_time, now));
-  if (!last) return;
+  if (!last) return true;
   if (value >= *last) {
     zone.joules += Microjoules{value.raw - last->raw}.Si();
-    return;
+    return true;
   }
   // Over a pause in which the counter may have wrapped more than once nothing is known.
   const double range = zone.range ? zone.range->Si() : 0;
   const double wrapped = value.Si() + range - last->Si();
-  if (range > 0 && most_joules < range && wrapped >= 0 && wrapped <= most_joules) {
+  const bool is_wrap = range > 0 && most_joules < range && wrapped >= 0 && wrapped <= most_joules;
+  if (is_wrap) {
     zone.joules += wrapped;
   } else {
     ++zone.resets;
   }
+  return is_wrap;
 }
 
 }  // namespace idlewatt

@@ -42,7 +42,8 @@ class RaplSampler final : public Sampler {
   void FindZones();
   void AddZonesBelow(const std::string& folder, const std::string& parent_domain);
   void NumberSubZones();
-  static void Account(Zone& zone, Microjoules value, BootTime now);
+  // False after a reset: what was used since the last reading is not known.
+  static bool Account(Zone& zone, Microjoules value, BootTime now);
 
   const FileRoot& sys_;
   std::vector<Zone> zones_;

@@ -46,6 +46,7 @@ Result<void> SocketSampler::Read(TimePoint /*now*/, Readings& out) {
     return {};
   }
   std::vector<uint16_t> numbers;
+  numbers.reserve(ports.size());
   for (const auto& [port, service] : ports) numbers.push_back(port);
   ASSIGN_OR_RETURN(const std::vector<TcpConnection> listed, lister_(numbers));
   for (auto& [key, known] : connections_) known.listed = false;

@@ -246,7 +246,8 @@ class CivetServer final : public HttpServer {
   void Connect() const {
     const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     const sockaddr_in address = SocketAddress(listen_);
-    ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    // EINPROGRESS and all others alike: to knock is enough.
+    (void)::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   }
 
   Listen listen_;

@@ -6,6 +6,9 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <chrono>
+#include <set>
+
 #include "base/unique_fd.h"
 #include "tests/collector/readings_support.h"
 #include "tests/support/fake_proc.h"
@@ -192,6 +195,7 @@ class SockDiagTest : public ::testing::Test {
     socklen_t size = sizeof name;
     ::getsockname(server.get(), reinterpret_cast<sockaddr*>(&name), &size);
     port = ntohs(name.sin6_port);  // in the same place for both families
+    for (TcpConnection& connection : All()) before.insert(std::move(connection.key));
   }
   void Connect() {
     client = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -203,7 +207,7 @@ class SockDiagTest : public ::testing::Test {
     accepted = UniqueFd(::accept4(server.get(), nullptr, nullptr, SOCK_CLOEXEC));
     ASSERT_TRUE(accepted);
   }
-  std::vector<TcpConnection> List() {
+  std::vector<TcpConnection> All() {
     auto connections = lister({port});
     if (!connections) {
       ADD_FAILURE() << connections.error().ToString();
@@ -211,11 +215,18 @@ class SockDiagTest : public ::testing::Test {
     }
     return *std::move(connections);
   }
+  // Without what an earlier user of the port left behind.
+  std::vector<TcpConnection> List() {
+    std::vector<TcpConnection> connections = All();
+    std::erase_if(connections, [this](const TcpConnection& c) { return before.contains(c.key); });
+    return connections;
+  }
 
   UniqueFd server;
   UniqueFd client;
   UniqueFd accepted;
   uint16_t port = 0;
+  std::set<std::string> before;
   SocketSampler::Lister lister = MakeSockDiagLister();
 };
 
@@ -266,8 +277,15 @@ TEST_F(SockDiagTest, ASocketWithoutBytesIsNoNewConnection) {
   std::array<char, 8> buffer{};
   ASSERT_EQ(::recv(accepted.get(), buffer.data(), buffer.size(), 0), 5);
   driver.Read();
-  // The server closes first and the client does not: FIN_WAIT2, without tcp_info.
+  // The server closes first and the client does not. Once its FIN is acknowledged, which the
+  // client does within 40 ms, all that is left of it is FIN_WAIT2 without tcp_info.
   accepted.reset();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto is_left = [this] {
+    const auto connections = List();
+    return !connections.empty() && connections[0].ended;
+  };
+  while (!is_left()) ASSERT_LT(std::chrono::steady_clock::now(), deadline);
   driver.Read();
   client.reset();
   driver.Read();
