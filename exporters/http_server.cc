@@ -239,8 +239,8 @@ class CivetServer final : public HttpServer {
     if (!zipped.empty()) head += "Content-Encoding: gzip\r\n";
     head += "Vary: Accept-Encoding\r\nCache-Control: no-store\r\n";
     head += "X-Content-Type-Options: nosniff\r\n\r\n";
-    if (request.method != "HEAD") head += body;
     mg_write(connection, head.data(), head.size());
+    if (request.method != "HEAD") mg_write(connection, body.data(), body.size());
   }
 
   void Connect() const {

@@ -2,6 +2,9 @@
 
 #include <prometheus/text_serializer.h>
 
+#include <ostream>
+#include <streambuf>
+
 #include "exporters/version.h"
 
 namespace idlewatt {
@@ -31,6 +34,33 @@ prometheus::ClientMetric ClientMetricOf(const SnapshotValue& value) {
   return client;
 }
 
+// What a stream writes, appended to a text that has its room already: a string stream grows from
+// nothing at each scrape, and the kernel clears every new page.
+class AppendBuffer final : public std::streambuf {
+ public:
+  // `text` must outlive this object.
+  explicit AppendBuffer(std::string& text) : text_(text) {}
+
+ protected:
+  std::streamsize xsputn(const char* bytes, std::streamsize count) override {
+    text_.append(bytes, static_cast<size_t>(count));
+    return count;
+  }
+  int_type overflow(int_type byte) override {
+    if (!traits_type::eq_int_type(byte, traits_type::eof())) {
+      text_ += traits_type::to_char_type(byte);
+    }
+    return traits_type::not_eof(byte);
+  }
+
+ private:
+  std::string& text_;
+};
+
+// Usual sizes, generous: HELP and TYPE lines, and one line.
+constexpr size_t kBytesPerFamily = 256;
+constexpr size_t kBytesPerSeries = 128;
+
 }  // namespace
 
 std::vector<prometheus::MetricFamily> SnapshotCollectable::Collect() const {
@@ -50,7 +80,15 @@ std::vector<prometheus::MetricFamily> SnapshotCollectable::Collect() const {
 }
 
 std::string RenderMetrics(const prometheus::Collectable& collectable) {
-  return prometheus::TextSerializer().Serialize(collectable.Collect());
+  const std::vector<prometheus::MetricFamily> families = collectable.Collect();
+  size_t series = 0;
+  for (const prometheus::MetricFamily& family : families) series += family.metric.size();
+  std::string text;
+  text.reserve(families.size() * kBytesPerFamily + series * kBytesPerSeries);
+  AppendBuffer buffer(text);
+  std::ostream out(&buffer);
+  prometheus::TextSerializer().Serialize(out, families);
+  return text;
 }
 
 }  // namespace idlewatt
