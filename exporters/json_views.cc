@@ -55,12 +55,14 @@ void AddMeasured(const Snapshot& snapshot, const std::string& name, std::string_
   const auto total = HostMemory(snapshot, "total");
   const auto processes = ValueOf(snapshot, metrics::kServiceProcesses, {name, kind});
   const bool alive = processes.value_or(0) > 0;
-  row["cpu_percent"] = alive ? PercentOrNull(ServiceCpuRatio(snapshot, name)) : Json(nullptr);
+  const auto cpu = alive ? ServiceCpuRatio(snapshot, name) : std::nullopt;
+  row["cpu_percent"] = PercentOrNull(cpu);
   row["memory_bytes"] = alive ? OrNull(memory) : Json(nullptr);
   row["memory_percent"] =
       alive && memory && total && *total > 0 ? Json(*memory / *total * 100) : Json(nullptr);
   row["processes"] = OrNull(processes);
-  row["watts"] = alive ? OrNull(ServiceWatts(snapshot, name)) : Json(nullptr);
+  // Power is shared by CPU time: without the one the other is not known either.
+  row["watts"] = cpu ? OrNull(ServiceWatts(snapshot, name)) : Json(nullptr);
   const auto idle = ValueOf(snapshot, metrics::kServiceIdle, {name});
   row["idle"] = idle ? Json(*idle > 0) : Json(nullptr);
   row["idle_seconds"] = OrNull(ValueOf(snapshot, metrics::kServiceIdleSeconds, {name}));

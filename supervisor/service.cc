@@ -66,7 +66,7 @@ Result<void> Service::SpawnExpanded(const ServiceSpec& expanded) {
     return Error{ErrorCode::kInvalid, "process " + std::to_string(*pid), 0,
                  "it still runs for this service since an earlier run of the daemon; stop it "
                  "(kill " +
-                     std::to_string(*pid) + ") and start the service again"};
+                     std::to_string(*pid) + ") and start idlewatt again"};
   }
   ASSIGN_OR_RETURN(SpawnedProcess process, idlewatt::Spawn(expanded, context_.data_dir));
   output_.Open(std::move(process.output));

@@ -33,6 +33,7 @@ void AddService(SnapshotMaker& maker, const char* name, const char* kind, double
 TEST(ServicesJsonTest, GivesNullForWhatIsNotKnown) {
   SnapshotMaker maker;
   AddService(maker, "llama", "supervised", 1);
+  maker.Add(kServicePowerWatts, {"llama", "cpu"}, 0);  // at its first sight it has no share
   ServiceStatus status;
   status.name = "llama";
   status.state = ServiceState::kReady;
