@@ -6,7 +6,7 @@
 #include "collector/battery_sampler.h"
 #include "collector/host_sampler.h"
 #include "collector/hwmon_sampler.h"
-#include "collector/process_sampler.h"
+#include "collector/process/process_sampler.h"
 #include "collector/rapl_sampler.h"
 #include "collector/self_sampler.h"
 #include "collector/socket_sampler.h"

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/file_root.h"
+#include "collector/gpu/gpu_board.h"
 #include "collector/sampler.h"
 #include "collector/sampling_loop.h"
 #include "collector/service_directory.h"
@@ -30,6 +31,8 @@ struct SamplerContext {
   ServiceDirectory* directory = nullptr;  // null without a supervisor
   // False when the roots are a recorded machine: then nothing may ask the running kernel.
   bool live = true;
+  // Shared by the samplers: one that hangs in its driver outlives the others.
+  std::shared_ptr<GpuBoard> gpu_board = std::make_shared<GpuBoard>();
 };
 
 // One row for each sampler of this folder.

@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "collector/process_sampler.h"
+#include "collector/process/process_sampler.h"
 #include "collector/snapshot.h"
 #include "collector/socket_sampler.h"
 #include "tests/support/fake_proc.h"

@@ -1,4 +1,4 @@
-#include "collector/service_classifier.h"
+#include "collector/process/service_classifier.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "collector/process_sampler.h"
+#include "collector/process/process_sampler.h"
 
 #include <unistd.h>
 

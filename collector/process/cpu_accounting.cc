@@ -1,4 +1,4 @@
-#include "collector/cpu_accounting.h"
+#include "collector/process/cpu_accounting.h"
 
 #include <algorithm>
 

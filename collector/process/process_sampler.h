@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "base/file_root.h"
-#include "collector/cpu_accounting.h"
+#include "collector/process/cpu_accounting.h"
 #include "collector/sampler.h"
-#include "collector/service_classifier.h"
+#include "collector/process/service_classifier.h"
 
 namespace idlewatt {
 

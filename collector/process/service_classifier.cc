@@ -1,4 +1,4 @@
-#include "collector/service_classifier.h"
+#include "collector/process/service_classifier.h"
 
 #include <algorithm>
 #include <array>
