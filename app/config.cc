@@ -76,7 +76,9 @@ void ReadCollector(TomlSection& section, Config& config, Findings& findings) {
   ReadTable(section, "process", findings, [&](TomlSection& process) {
     std::string backend = "auto";
     process.ReadChoice("backend", backend, {"auto", "proc", "bpf"});
-    if (backend == "bpf") process.Error("backend", "\"bpf\" is planned; use \"auto\" or \"proc\"");
+    collector.process_backend = backend == "bpf"    ? ProcessBackendChoice::kBpf
+                                : backend == "proc" ? ProcessBackendChoice::kProc
+                                                    : ProcessBackendChoice::kAuto;
     process.ReadInteger("discovered_top", collector.discovered_top, 0, 1000);
   });
   ReadTable(section, "thermal", findings, [&](TomlSection& thermal) {

@@ -56,6 +56,8 @@ size_t Utf8SequenceLength(std::string_view text) {
 }  // namespace
 
 std::string ToValidUtf8(std::string_view text) {
+  const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+  if (std::all_of(text.begin(), text.end(), is_ascii)) return std::string(text);
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {

@@ -25,3 +25,13 @@ function(idlewatt_find_plain_library target library header)
 endfunction()
 idlewatt_find_plain_library(idlewatt_sensors sensors sensors/sensors.h)
 idlewatt_find_plain_library(idlewatt_civetweb civetweb civetweb.h)
+
+# For the process backend bpf; without either, idlewatt is built with backend proc alone.
+set(IDLEWATT_HAVE_BPF OFF)
+if(IDLEWATT_BPF)
+  pkg_check_modules(LIBBPF IMPORTED_TARGET libbpf>=1.0)
+  find_program(IDLEWATT_BPF_CLANG NAMES clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14)
+  if(LIBBPF_FOUND AND IDLEWATT_BPF_CLANG)
+    set(IDLEWATT_HAVE_BPF ON)
+  endif()
+endif()

@@ -22,7 +22,7 @@ void Readings::AddRefused(std::string source, std::string gives, Error error, st
 void Readings::Clear() {
   samples.clear();
   sources.clear();
-  processes.clear();
+  processes.reset();
 }
 
 }  // namespace idlewatt

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,13 +28,15 @@ struct ProcessRow {
   int32_t parent = 0;
   uint64_t start_ticks = 0;  // field 22 of stat; (pid, start_ticks) is the identity
   std::string name;          // comm, valid UTF-8
-  std::string service;       // never empty
+  std::shared_ptr<const std::string> service;  // name; never null
   char state = '?';
   double cpu_seconds = 0;           // user and system, own threads only
   std::optional<double> cpu_ratio;  // 1 is one CPU; nothing at the first reading
   int64_t memory_bytes = 0;         // RSS
   int32_t threads = 0;
 };
+
+using ProcessRows = std::shared_ptr<const std::vector<ProcessRow>>;  // null: not read
 
 // One thing that can be read, or why it can't: a row of `idlewatt sensors`.
 struct SourceStatus {
@@ -60,7 +63,7 @@ struct Readings {
   SeriesRegistry* registry;
   std::vector<Sample> samples;
   std::vector<SourceStatus> sources;
-  std::vector<ProcessRow> processes;
+  ProcessRows processes;
 };
 
 // How one sampler fared in one tick, and which samples of the frame are its own.
@@ -87,7 +90,7 @@ struct Frame {
   std::vector<Sample> samples;
   std::vector<SamplerRun> runs;
   std::vector<SourceStatus> sources;  // of all samplers, their last known state
-  std::vector<ProcessRow> processes;
+  ProcessRows processes;
 };
 
 // Takes the frames, on the sampler thread.

@@ -50,6 +50,19 @@ inline constexpr Metric kServiceProcesses{
 inline constexpr Metric kServiceThreads{
     "idlewatt_service_threads", kGauge, "", {{"service", "kind"}}, "Threads of a service"};
 
+inline constexpr Metric kServiceGpuMemoryBytes{
+    "idlewatt_service_gpu_memory_bytes",
+    kGauge,
+    "bytes",
+    {{"service", "kind", "gpu"}},
+    "Memory of a GPU that the processes of a service hold"};
+inline constexpr Metric kServiceGpuSeconds{"idlewatt_service_gpu_seconds_total",
+                                           kCounter,
+                                           "seconds",
+                                           {{"service", "kind", "gpu"}},
+                                           "Time in which engines of a GPU worked for the "
+                                           "processes of a service, summed over the engines"};
+
 inline constexpr Metric kServiceConnections{
     "idlewatt_service_connections",
     kGauge,

@@ -181,6 +181,18 @@ std::optional<std::string> CgroupGroup(std::string_view cgroup) {
   return std::nullopt;
 }
 
+Result<CgroupCpuStat> ParseCgroupCpuStat(std::string_view text) {
+  std::optional<int64_t> user;
+  std::optional<int64_t> system;
+  for (std::string_view line : Split(text, '\n')) {
+    const std::string_view key = NextField(line);
+    if (key == "user_usec") user = ParseNumber<int64_t>(Trim(line));
+    if (key == "system_usec") system = ParseNumber<int64_t>(Trim(line));
+  }
+  if (!user || !system || *user < 0 || *system < 0) return NotParsed("cpu.stat", text);
+  return CgroupCpuStat{Microseconds{*user}, Microseconds{*system}};
+}
+
 Result<PidIo> ParsePidIo(std::string_view text) {
   const auto read = ParseNumber<uint64_t>(Trim(AfterKey(text, "read_bytes")));
   const auto written = ParseNumber<uint64_t>(Trim(AfterKey(text, "write_bytes")));

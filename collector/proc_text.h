@@ -59,6 +59,13 @@ std::string ParseCgroup(std::string_view text);
 // ("docker-0123456789ab"), systemd unit ("nginx.service"), nothing for sessions and plain slices.
 std::optional<std::string> CgroupGroup(std::string_view cgroup);
 
+// user_usec and system_usec of cpu.stat of a cgroup.
+struct CgroupCpuStat {
+  Microseconds user;
+  Microseconds system;
+};
+Result<CgroupCpuStat> ParseCgroupCpuStat(std::string_view text);
+
 // read_bytes and write_bytes of /proc/PID/io.
 struct PidIo {
   uint64_t read_bytes = 0;

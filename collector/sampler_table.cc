@@ -1,5 +1,7 @@
 #include "collector/sampler_table.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <array>
 
@@ -34,6 +36,25 @@ constexpr char kRapl[] = "rapl";
 constexpr char kHwmon[] = "hwmon";
 constexpr char kBattery[] = "battery";
 
+std::unique_ptr<Sampler> MakeProcess(const Context& context) {
+  const CollectorOptions& options = context.options;
+  ProcessSampler::Options process{options.watched, options.discovered_top, std::nullopt};
+  std::unique_ptr<ProcessBackend> backend;
+  if (options.process_backend != ProcessBackendChoice::kProc && context.live) {
+    Result<std::unique_ptr<ProcessBackend>> bpf = MakeBpfBackend();
+    if (bpf) {
+      backend = std::move(*bpf);
+    } else {
+      process.without_bpf = bpf.error();
+    }
+  }
+  if (!backend) backend = MakeProcBackend(context.roots.proc);
+  spdlog::info("processes: backend {}{}", backend->name(),
+               process.without_bpf ? "; not bpf: " + process.without_bpf->ToString() : "");
+  return std::make_unique<ProcessSampler>(context.roots, std::move(backend), std::move(process),
+                                          context.directory, context.gpu_board);
+}
+
 std::unique_ptr<Sampler> MakeHwmon(const Context& context) {
   // libsensors reads /sys whatever we say.
   auto api = context.roots.sys.path() == "/sys" ? MakeLibsensorsApi()
@@ -53,12 +74,7 @@ constexpr std::array<SamplerRow, 8> kTable{{
      [](const Context& c) -> std::unique_ptr<Sampler> {
        return std::make_unique<HostSampler>(c.roots.proc);
      }},
-    {ProcessSampler::Info, Always, EveryTick,
-     [](const Context& c) -> std::unique_ptr<Sampler> {
-       return std::make_unique<ProcessSampler>(
-           c.roots.proc, ProcessSampler::Options{c.options.watched, c.options.discovered_top},
-           c.directory);
-     }},
+    {ProcessSampler::Info, Always, EveryTick, MakeProcess},
     {SocketSampler::Info, OnLiveMachine, EveryTick,
      [](const Context& c) -> std::unique_ptr<Sampler> {
        return std::make_unique<SocketSampler>(c.options.watched, c.directory, MakeSockDiagLister());

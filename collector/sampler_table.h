@@ -7,6 +7,7 @@
 
 #include "base/file_root.h"
 #include "collector/gpu/gpu_board.h"
+#include "collector/process/process_backend.h"
 #include "collector/sampler.h"
 #include "collector/sampling_loop.h"
 #include "collector/service_directory.h"
@@ -18,6 +19,7 @@ struct CollectorOptions {
   std::chrono::milliseconds interval{5000};
   std::chrono::milliseconds thermal_interval{0};  // 0: as `interval`
   std::chrono::milliseconds power_interval{0};
+  ProcessBackendChoice process_backend = ProcessBackendChoice::kAuto;
   int discovered_top = 20;
   std::vector<std::string> exclude_chips;
   std::vector<std::string> power_sources{"rapl", "hwmon", "battery"};

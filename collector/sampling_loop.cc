@@ -169,7 +169,7 @@ void SamplingLoop::Finish(Entry& entry, TimePoint now, const Result<void>& resul
   if (result) {
     run.count = readings.samples.size();
     frame.samples.insert(frame.samples.end(), readings.samples.begin(), readings.samples.end());
-    if (!readings.processes.empty()) frame.processes = std::move(readings.processes);
+    if (readings.processes) frame.processes = std::move(readings.processes);
     entry.refusals = 0;
     if (entry.failing) spdlog::info("sampler {} reads again", entry.info->name);
     entry.failing.reset();

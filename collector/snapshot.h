@@ -35,7 +35,7 @@ struct Snapshot {
   std::vector<SnapshotValue> values;  // sorted by metric name, then by label values
   std::vector<SamplerRun> runs;
   std::vector<SourceStatus> sources;
-  std::vector<ProcessRow> processes;  // in the order of the scan
+  ProcessRows processes;  // in the order of pids; null before the first scan
 
   // All series of a metric, in the order of their labels.
   std::span<const SnapshotValue> Family(std::string_view metric) const;

@@ -136,7 +136,10 @@ Json ServicesJson(const Snapshot& snapshot, const std::vector<ServiceStatus>& su
 
 Json ProcessesJson(const Snapshot& snapshot, size_t limit) {
   std::vector<const ProcessRow*> order;
-  for (const ProcessRow& row : snapshot.processes) order.push_back(&row);
+  if (snapshot.processes) {
+    for (const ProcessRow& row : *snapshot.processes) order.push_back(&row);
+  }
+  const size_t total = order.size();
   std::stable_sort(order.begin(), order.end(), [](const ProcessRow* a, const ProcessRow* b) {
     return std::pair(a->cpu_ratio.value_or(0), a->memory_bytes) >
            std::pair(b->cpu_ratio.value_or(0), b->memory_bytes);
@@ -147,14 +150,14 @@ Json ProcessesJson(const Snapshot& snapshot, size_t limit) {
     rows.push_back({{"pid", row->pid},
                     {"parent", row->parent},
                     {"name", row->name},
-                    {"service", row->service},
+                    {"service", *row->service},
                     {"state", std::string(1, row->state)},
                     {"cpu_percent", PercentOrNull(row->cpu_ratio)},
                     {"cpu_seconds", row->cpu_seconds},
                     {"memory_bytes", row->memory_bytes},
                     {"threads", row->threads}});
   }
-  return {{"total", snapshot.processes.size()}, {"processes", rows}};
+  return {{"total", total}, {"processes", rows}};
 }
 
 Json PowerJson(const Snapshot& snapshot) {
@@ -294,7 +297,7 @@ Json SummaryJson(const Snapshot& snapshot, const std::vector<ServiceStatus>& sup
           {"watts", machine ? Json(machine->watts) : Json(nullptr)},
           {"power_source", machine ? Json(machine->source) : Json(nullptr)},
           {"services", services},
-          {"processes", snapshot.processes.size()},
+          {"processes", snapshot.processes ? Json(snapshot.processes->size()) : Json(nullptr)},
           {"series", snapshot.values.size()},
           {"alerts",
            {{"firing", count(AlertState::kFiring)}, {"pending", count(AlertState::kPending)}}}};

@@ -6,6 +6,7 @@
 #include "collector/snapshot.h"
 #include "collector/socket_sampler.h"
 #include "tests/support/fake_proc.h"
+#include "tests/support/process_herd.h"
 
 namespace idlewatt {
 namespace {
@@ -22,10 +23,12 @@ void BM_ProcessSampler_Tick(benchmark::State& state) {
     proc.PutFile(pid, "cgroup", "0::/system.slice/unit-" + std::to_string(pid % 40) + ".service\n");
     proc.PutFile(pid, "io", "rchar: 1\nread_bytes: 4096\nwrite_bytes: 8192\n");
   }
-  const FileRoot root = proc.Root();
+  const FakeTree sys;
+  const MachineRoots roots{proc.Root(), sys.Root()};
   FakeDirectory directory;
   directory.roots = {{"web", 1000, {}}};
-  ProcessSampler sampler(root, {}, &directory);
+  ProcessSampler sampler(roots, MakeProcBackend(roots.proc), {}, &directory,
+                         std::make_shared<GpuBoard>());
   SeriesRegistry registry;
   ManualClock clock;
   Readings readings(registry);
@@ -42,24 +45,45 @@ void BM_ProcessSampler_Tick(benchmark::State& state) {
 }
 BENCHMARK(BM_ProcessSampler_Tick)->ArgName("pids")->Arg(300)->Arg(2000);
 
-// One tick over the processes that this machine has.
-void BM_ProcessSampler_RealTick(benchmark::State& state) {
-  const Result<FileRoot> proc = FileRoot::Open("/proc");
-  ProcessSampler sampler(*proc, {}, nullptr);
+// One tick over /pids real processes that do nothing, and those this machine has besides.
+void RealTick(benchmark::State& state, std::unique_ptr<ProcessBackend> backend,
+              const MachineRoots& roots) {
+  const ProcessHerd herd(static_cast<size_t>(state.range(0)));
+  ProcessSampler sampler(roots, std::move(backend), {}, nullptr, std::make_shared<GpuBoard>());
   SeriesRegistry registry;
   const RealClock clock;
   Readings readings(registry);
   size_t processes = 0;
-  for (auto _ : state) {
+  const auto tick = [&] {
     readings.Clear();
     if (!sampler.Read(clock.Now(), readings)) state.SkipWithError("cannot read");
-    processes += readings.processes.size();
-  }
+    processes += readings.processes->size();
+  };
+  for (int warm_up = 0; warm_up < 3; ++warm_up) tick();  // new processes are looked at twice
+  processes = 0;
+  for (auto _ : state) tick();
   state.SetItemsProcessed(static_cast<int64_t>(processes));
   state.counters["time/process"] =
       Counter(static_cast<double>(processes), Counter::kIsRate | Counter::kInvert);
 }
-BENCHMARK(BM_ProcessSampler_RealTick);
+
+MachineRoots RealRoots() {
+  return {std::move(*FileRoot::Open("/proc")), std::move(*FileRoot::Open("/sys"))};
+}
+
+void BM_ProcessSampler_Proc(benchmark::State& state) {
+  const MachineRoots roots = RealRoots();
+  RealTick(state, MakeProcBackend(roots.proc), roots);
+}
+BENCHMARK(BM_ProcessSampler_Proc)->ArgName("pids")->Arg(0)->Arg(2000)->Arg(10000);
+
+void BM_ProcessSampler_Bpf(benchmark::State& state) {
+  const MachineRoots roots = RealRoots();
+  Result<std::unique_ptr<ProcessBackend>> bpf = MakeBpfBackend();
+  if (!bpf) return state.SkipWithError(bpf.error().ToString().c_str());
+  RealTick(state, std::move(*bpf), roots);
+}
+BENCHMARK(BM_ProcessSampler_Bpf)->ArgName("pids")->Arg(0)->Arg(2000)->Arg(10000);
 
 constexpr Metric kMetric{"bench_value", MetricKind::kGauge, "", {{"service", "kind"}}, "a value"};
 constexpr SamplerInfo kInfo{"bench", "a sampler", false, {}};

@@ -44,7 +44,7 @@ CpuTime CpuAccounting::AtMost(CpuTime time, double most) {
 }
 
 CpuAccounting::Outcome CpuAccounting::Account(BootTime now, const std::vector<PidStat>& scan,
-                                              const std::vector<EndedRoot>& ended) {
+                                              std::span<const EndedRoot> ended) {
   // The scan takes time and ticks are coarse: half a second of slack.
   const double most =
       first_scan_ ? kMostAtFirst : (ToSeconds(now - last_scan_) + 0.5) * options_.cpus;

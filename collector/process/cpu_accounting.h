@@ -1,21 +1,16 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
 #include "collector/proc_text.h"
+#include "collector/process/process_backend.h"
 #include "collector/service_directory.h"
 
 namespace idlewatt {
-
-// CPU time in seconds, or any other pair of counters with the same rules.
-struct CpuTime {
-  double user = 0;
-  double system = 0;
-  double Total() const { return user + system; }
-};
 
 // How much CPU time every process used since the last scan, that of children which came and went
 // between two scans included.
@@ -46,8 +41,7 @@ class CpuAccounting {
   // Takes the scan made at `now` (any order, no pid twice) and the roots that the supervisor
   // reaped; `ended` must be taken before the scan is made, or a root could be counted twice.
   // At the first scan, and for a process born since the last, `used` is its whole CPU time.
-  Outcome Account(BootTime now, const std::vector<PidStat>& scan,
-                  const std::vector<EndedRoot>& ended);
+  Outcome Account(BootTime now, const std::vector<PidStat>& scan, std::span<const EndedRoot> ended);
 
   // Readings dropped because no machine could have used that much: nonsense from the kernel.
   uint64_t nonsense() const { return nonsense_; }

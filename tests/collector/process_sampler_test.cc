@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "tests/collector/readings_support.h"
-#include "tests/support/child_process.h"
 #include "tests/support/fake_proc.h"
 
 namespace idlewatt {
@@ -17,7 +16,7 @@ using std::chrono::seconds;
 class ProcessSamplerTest : public ::testing::Test {
  protected:
   void Start(ProcessSampler::Options options = {}) {
-    sampler.emplace(root, std::move(options), &directory);
+    sampler.emplace(roots, MakeProcBackend(roots.proc), std::move(options), &directory, board);
     driver.emplace(*sampler);
   }
   // After the first reading of the driver.
@@ -57,8 +56,10 @@ class ProcessSamplerTest : public ::testing::Test {
   }
 
   FakeProc proc;
-  FileRoot root = proc.Root();
+  FakeTree sys;
+  MachineRoots roots{proc.Root(), sys.Root()};
   FakeDirectory directory;
+  std::shared_ptr<GpuBoard> board = std::make_shared<GpuBoard>();
   std::optional<ProcessSampler> sampler;
   std::optional<SamplerDriver> driver;
   const int32_t self = static_cast<int32_t>(::getpid());
@@ -76,15 +77,15 @@ TEST_F(ProcessSamplerTest, TheFirstReadingGivesNoCpuRatio) {
   proc.Put({.pid = 10, .comm = "a", .user = Ticks(3)});
   Start();
   driver->Read();
-  ASSERT_EQ(driver->processes.size(), 1U);
-  EXPECT_EQ(driver->processes[0].cpu_ratio, std::nullopt);
-  EXPECT_DOUBLE_EQ(driver->processes[0].cpu_seconds, 3);
+  ASSERT_EQ(driver->processes->size(), 1U);
+  EXPECT_EQ(driver->processes->at(0).cpu_ratio, std::nullopt);
+  EXPECT_DOUBLE_EQ(driver->processes->at(0).cpu_seconds, 3);
   EXPECT_DOUBLE_EQ(Cpu("a"), 3);
   proc.Put({.pid = 10, .comm = "a", .user = Ticks(8)});
   proc.Put({.pid = 11, .comm = "new", .user = Ticks(1)});
   Tick();
-  EXPECT_DOUBLE_EQ(driver->processes[0].cpu_ratio.value_or(-1), 1);
-  EXPECT_EQ(driver->processes[1].cpu_ratio, std::nullopt);
+  EXPECT_DOUBLE_EQ(driver->processes->at(0).cpu_ratio.value_or(-1), 1);
+  EXPECT_EQ(driver->processes->at(1).cpu_ratio, std::nullopt);
 }
 
 TEST_F(ProcessSamplerTest, ARowTellsWhoAProcessIs) {
@@ -97,12 +98,12 @@ TEST_F(ProcessSamplerTest, ARowTellsWhoAProcessIs) {
             .state = 'R'});
   Start();
   driver->Read();
-  const ProcessRow& row = driver->processes.at(0);
+  const ProcessRow& row = driver->processes->at(0);
   EXPECT_EQ(row.pid, 10);
   EXPECT_EQ(row.parent, 3);
   EXPECT_EQ(row.start_ticks, 77U);
   EXPECT_EQ(row.name, "a (\xEF\xBF\xBD) b");
-  EXPECT_EQ(row.service, "a (\xEF\xBF\xBD) b");
+  EXPECT_EQ(*row.service, "a (\xEF\xBF\xBD) b");
   EXPECT_EQ(row.state, 'R');
   EXPECT_EQ(row.memory_bytes, 5 * ::sysconf(_SC_PAGESIZE));
   EXPECT_EQ(row.threads, 4);
@@ -267,7 +268,7 @@ TEST_F(ProcessSamplerTest, ZombiesUseNoMemoryAndAreNoProcesses) {
   driver->Read();
   EXPECT_EQ(Processes("a"), 1);
   EXPECT_EQ(Value("idlewatt_service_threads", "a", "discovered"), 1);
-  EXPECT_EQ(driver->processes.size(), 2U);
+  EXPECT_EQ(driver->processes->size(), 2U);
 }
 
 TEST_F(ProcessSamplerTest, AProcessThatVanishesDuringTheScanIsLeftOut) {
@@ -280,7 +281,7 @@ TEST_F(ProcessSamplerTest, AProcessThatVanishesDuringTheScanIsLeftOut) {
   Start();
   driver->Read();
   EXPECT_TRUE(driver->result.ok());
-  EXPECT_EQ(driver->processes.size(), 1U);
+  EXPECT_EQ(driver->processes->size(), 1U);
 }
 
 TEST_F(ProcessSamplerTest, IoAndDescriptorsAreReadOfMembersOnly) {
@@ -354,43 +355,119 @@ TEST_F(ProcessSamplerTest, ACycleInTheIoOfTheGoneEnds) {
   EXPECT_EQ(Read("web"), 30);
 }
 
-// A shell that runs short programs and then stops, so that it is still there to be read. `deep`:
-// they are grandchildren, gone together with their parents.
-std::string ShellLoop(bool deep) {
-  const std::string program = "sh -c 'j=0; while [ $j -lt 4000 ]; do j=$((j+1)); done'";
-  return "r=0; while [ $r -lt 8 ]; do i=0; while [ $i -lt 15 ]; do " +
-         (deep ? "(" + program + "; true)" : program) +
-         "; i=$((i+1)); done; r=$((r+1)); echo round; done; echo end; kill -STOP $$";
+TEST_F(ProcessSamplerTest, ACgroupOfItsOwnTellsBetterThanTheParents) {
+  directory.roots = {{"web", 600, {}}};
+  const auto use = [&](int64_t user, int64_t system) {
+    sys.Write("fs/cgroup/web/cpu.stat", "usage_usec " + std::to_string(user + system) +
+                                            "\nuser_usec " + std::to_string(user) +
+                                            "\nsystem_usec " + std::to_string(system) + "\n");
+  };
+  sys.Write("fs/cgroup/cgroup.controllers", "cpu\n");
+  proc.Put({.pid = 600, .parent = self, .user = Ticks(1)});
+  proc.PutFile(600, "cgroup", "0::/web\n");
+  proc.Put({.pid = 700});
+  use(100'000'000, 0);
+  Start();
+  driver->Read();
+  EXPECT_DOUBLE_EQ(Cpu("web", "supervised"), 1) << "what the cgroup used before is not told";
+  use(102'000'000, 500'000);
+  Tick();
+  EXPECT_DOUBLE_EQ(Cpu("web", "supervised"), 3.5);
+  proc.Put({.pid = 600, .parent = self, .user = Ticks(5)});
+  use(0, 0);  // made anew
+  Tick();
+  EXPECT_DOUBLE_EQ(Cpu("web", "supervised"), 7.5) << "the processes tell while the cgroup can't";
+  sys.Remove("fs/cgroup/web");
+  proc.Put({.pid = 600, .parent = self, .user = Ticks(6)});
+  Tick();
+  EXPECT_DOUBLE_EQ(Cpu("web", "supervised"), 8.5);
 }
 
-class RealProcessTest : public ::testing::TestWithParam<bool> {};
-
-TEST_P(RealProcessTest, ALoopOfShortProgramsIsSeen) {
-  const Result<FileRoot> proc = FileRoot::Open("/proc");
-  ASSERT_TRUE(proc);
-  ChildProcess shell({"sh", "-c", ShellLoop(GetParam())});
-  FakeDirectory directory;
-  directory.roots = {{"loop", shell.pid(), {}}};
-  ProcessSampler sampler(*proc, {}, &directory);
-  SamplerDriver driver(sampler);
-  driver.Read();
-  while (shell.WaitForLine("").value_or("end") != "end") {
-    driver.ReadAfter(seconds(5));  // while the next round runs
-  }
-  driver.ReadAfter(seconds(5));
-  shell.Signal(SIGKILL);
-  ASSERT_TRUE(shell.Wait());
-  double counted = 0;
-  for (const char* mode : {"user", "system"}) {
-    counted += driver.values.at("idlewatt_service_cpu_seconds_total{service=\"loop\",kind=\"" +
-                                std::string("supervised\",mode=\"") + mode + "\"}");
-  }
-  const double truth = shell.cpu_time().count();
-  EXPECT_GT(truth, 0.2);
-  EXPECT_NEAR(counted, truth, 0.05 * truth + 0.03);
+TEST_F(ProcessSamplerTest, ACgroupThatIsSharedIsNobodysOwn) {
+  directory.roots = {{"web", 600, {}}};
+  sys.Write("fs/cgroup/cgroup.controllers", "cpu\n");
+  proc.Put({.pid = 600, .parent = self});
+  proc.PutFile(600, "cgroup", "0::/both\n");
+  proc.Put({.pid = 700, .comm = "stranger"});
+  proc.PutFile(700, "cgroup", "0::/both/below\n");
+  sys.Write("fs/cgroup/both/cpu.stat", "user_usec 0\nsystem_usec 0\n");
+  sys.Write("fs/cgroup/both/below/cpu.stat", "user_usec 0\nsystem_usec 0\n");
+  Start();
+  driver->Read();
+  Tick();
+  sys.Write("fs/cgroup/both/cpu.stat", "user_usec 5000000\nsystem_usec 0\n");
+  sys.Write("fs/cgroup/both/below/cpu.stat", "user_usec 2000000\nsystem_usec 0\n");
+  Tick();
+  EXPECT_DOUBLE_EQ(Cpu("web", "supervised"), 0);
+  EXPECT_DOUBLE_EQ(Cpu("stranger"), 2) << "the folder below is its own";
 }
 
-INSTANTIATE_TEST_SUITE_P(Depth, RealProcessTest, ::testing::Bool());
+TEST_F(ProcessSamplerTest, GpuUseIsThatOfTheServiceOfTheProcess) {
+  directory.roots = {{"web", 600, {}}};
+  proc.Put({.pid = 600, .parent = self});
+  proc.Put({.pid = 601, .parent = 600});
+  Start();
+  driver->Read();
+  board->Publish("nvml", {{600, "gpu0", 1e9, 2}, {601, "gpu0", 5e8, 1}, {999, "gpu0", 1, 1}});
+  board->Publish("drm", {{601, "gpu1", 3e8, 0}});
+  Tick();
+  const auto gpu = [&](const char* metric, const char* name) {
+    return Value(metric, "web", "supervised", ",gpu=\"" + std::string(name) + "\"");
+  };
+  EXPECT_EQ(gpu("idlewatt_service_gpu_memory_bytes", "gpu0"), 1.5e9);
+  EXPECT_EQ(gpu("idlewatt_service_gpu_memory_bytes", "gpu1"), 3e8);
+  EXPECT_EQ(gpu("idlewatt_service_gpu_seconds_total", "gpu0"), 3);
+  board->Publish("nvml", {{600, "gpu0", 1e9, 4}, {601, "gpu0", 5e8, 0.5}});  // 601: began anew
+  Tick();
+  EXPECT_EQ(gpu("idlewatt_service_gpu_seconds_total", "gpu0"), 5.5);
+  board->Publish("nvml", {});
+  Tick();
+  EXPECT_EQ(gpu("idlewatt_service_gpu_memory_bytes", "gpu0"), 0);
+  EXPECT_EQ(gpu("idlewatt_service_gpu_seconds_total", "gpu0"), 5.5);
+}
+
+TEST_F(ProcessSamplerTest, GpuUseOfHiddenServicesIsThatOfOther) {
+  ProcessSampler::Options options;
+  options.discovered_top = 1;
+  proc.Put({.pid = 10, .comm = "a", .rss_pages = 10});
+  proc.Put({.pid = 11, .comm = "b", .rss_pages = 20});
+  board->Publish("drm", {{10, "gpu0", 1e6, 1}});
+  Start(options);
+  driver->Read();
+  const auto other = [&](const char* metric) {
+    return Value(metric, "other", "discovered", ",gpu=\"gpu0\"");
+  };
+  EXPECT_EQ(other("idlewatt_service_gpu_memory_bytes"), 1e6);
+  EXPECT_EQ(other("idlewatt_service_gpu_seconds_total"), 1);
+  Tick();
+  EXPECT_EQ(other("idlewatt_service_gpu_seconds_total"), 1);
+}
+
+TEST_F(ProcessSamplerTest, AServiceThatOnlyUsesAGpuIsShown) {
+  ProcessSampler::Options options;
+  options.discovered_top = 1;
+  proc.Put({.pid = 10, .comm = "gpu user"});
+  proc.Put({.pid = 11, .comm = "cpu user"});
+  Start(options);
+  driver->Read();
+  proc.Put({.pid = 11, .comm = "cpu user", .user = Ticks(60)});
+  board->Publish("nvml", {{10, "gpu0", 8e9, 30}});
+  driver->ReadAfter(minutes(1));
+  EXPECT_EQ(Processes("gpu user"), 1);
+  EXPECT_EQ(Processes("cpu user"), std::nullopt);
+}
+
+TEST_F(ProcessSamplerTest, WhyBpfIsNotThereIsARow) {
+  ProcessSampler::Options options;
+  options.without_bpf = Error{ErrorCode::kPermission, "BPF", EPERM, "refused"};
+  proc.Put({.pid = 10});
+  Start(std::move(options));
+  driver->Read();
+  const SourceStatus& row = driver->rows.back();
+  EXPECT_EQ(row.source, "process:bpf");
+  ASSERT_TRUE(row.error);
+  EXPECT_THAT(row.remedy, ::testing::HasSubstr("cap_bpf"));
+}
 
 }  // namespace
 }  // namespace idlewatt

@@ -56,7 +56,7 @@ class SamplerDriver {
   std::map<std::string, double> values;
   std::map<std::string, std::string> sources;
   std::vector<SourceStatus> rows;
-  std::vector<ProcessRow> processes;
+  ProcessRows processes;
 
  private:
   Sampler& sampler_;

@@ -55,15 +55,19 @@ class SamplerTableTest : public ::testing::Test {
 
   FakeTree machine;
   MachineRoots roots = Build(machine);
-  CollectorOptions options;
+  CollectorOptions options = [] {
+    CollectorOptions of_the_tree;
+    of_the_tree.process_backend = ProcessBackendChoice::kProc;
+    return of_the_tree;
+  }();
   FakeDirectory directory;
   SamplerContext context{roots, options, &directory, true};
 };
 
 TEST_F(SamplerTableTest, EverySamplerFileHasOneRow) {
   std::vector<std::string> files;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(std::string(IDLEWATT_SOURCE_DIR) + "/collector")) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(
+           std::string(IDLEWATT_SOURCE_DIR) + "/collector")) {
     const std::string name = entry.path().filename().string();
     if (name.ends_with("_sampler.cc")) files.push_back(name.substr(0, name.size() - 11));
   }
@@ -135,6 +139,7 @@ TEST_F(SamplerTableTest, ASamplerGivesWhatItDeclaresAndNothingElse) {
     ASSERT_TRUE(row.enabled(context)) << info.name;
     const auto sampler = row.make(context);
     EXPECT_EQ(&sampler->info(), &info);
+    context.gpu_board->Publish("test", {{600, "gpu0", 1, 1}});
     SeriesRegistry registry;
     Readings readings(registry);
     const Result<void> read = sampler->Read(ManualClock().Now(), readings);

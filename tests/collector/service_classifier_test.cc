@@ -22,7 +22,7 @@ class ServiceClassifierTest : public ::testing::Test {
   void Put(const FakeProcess& process, const std::string& cgroup = "/") {
     proc.Put(process);
     proc.PutFile(process.pid, "cgroup", "0::" + cgroup + "\n");
-    scan[process.pid] = StatOf(process);
+    scan[process.pid] = ProcessOf(process);
   }
   void End(int32_t pid) {
     proc.Kill(pid);
@@ -41,24 +41,30 @@ class ServiceClassifierTest : public ::testing::Test {
   }
   // Classifies all processes, and asserts that each has exactly one service.
   void Classify() {
-    if (!classifier) classifier.emplace(root, watched, kSelf);
+    if (!classifier) classifier.emplace(root, watched, kSelf, table);
     now += std::chrono::seconds(5);
-    std::vector<PidStat> all;
-    for (const auto& [pid, stat] : scan) all.push_back(stat);
-    const auto keys = classifier->Classify(now, all, roots);
-    ASSERT_EQ(keys.size(), all.size());
+    std::vector<Process> all;
+    for (const auto& [pid, process] : scan) all.push_back(process);
+    const auto entries = classifier->Classify(now, all, roots, ended);
+    ended.clear();
+    ASSERT_EQ(entries.size(), all.size());
     services.clear();
-    for (size_t i = 0; i < all.size(); ++i) {
-      ASSERT_FALSE(keys[i]->name.empty());
-      services[all[i].pid] = std::string(ServiceKindName(keys[i]->kind)) + " " + keys[i]->name;
-    }
+    for (size_t i = 0; i < all.size(); ++i) services[all[i].pid] = NameOf(entries[i]);
   }
+  static std::string NameOf(const ServiceEntry* entry) {
+    if (entry == nullptr) return "nobody";
+    EXPECT_FALSE(entry->first.name.empty());
+    return std::string(ServiceKindName(entry->first.kind)) + " " + entry->first.name;
+  }
+  std::string OwnerOf(const EndedUse& use) { return NameOf(classifier->OwnerOf(use)); }
 
   FakeProc proc;
   FileRoot root = proc.Root();
   std::vector<WatchedService> watched;
   std::vector<SupervisedRoot> roots;
-  std::map<int32_t, PidStat> scan;
+  std::vector<EndedRoot> ended;
+  std::map<int32_t, Process> scan;
+  Services table;
   std::optional<ServiceClassifier> classifier;
   std::map<int32_t, std::string> services;
   BootTime now{std::chrono::seconds(1000)};
@@ -269,13 +275,13 @@ TEST_F(ServiceClassifierTest, ACycleOfParentsEnds) {
 
 TEST_F(ServiceClassifierTest, ALongChainOfParentsIsClassified) {
   roots = {{"web", 2000, {}}};
-  for (int pid = 1750; pid <= 2000; ++pid) scan[pid] = StatOf({.pid = pid, .parent = pid + 1});
+  for (int pid = 1750; pid <= 2000; ++pid) scan[pid] = ProcessOf({.pid = pid, .parent = pid + 1});
   Classify();
   for (int pid = 1750; pid <= 2000; ++pid) EXPECT_EQ(services[pid], "supervised web") << pid;
 }
 
 TEST_F(ServiceClassifierTest, AnEndlessChainOfParentsEnds) {
-  for (int pid = 1001; pid < 9000; ++pid) scan[pid] = StatOf({.pid = pid, .parent = pid + 1});
+  for (int pid = 1001; pid < 9000; ++pid) scan[pid] = ProcessOf({.pid = pid, .parent = pid + 1});
   Classify();
   EXPECT_EQ(services.size(), 7999U);
 }
@@ -325,6 +331,86 @@ TEST_F(ServiceClassifierTest, AProcessThatVanishedIsClassifiedByItsName) {
   proc.Kill(10);
   Classify();
   EXPECT_EQ(services[10], "discovered fast");
+}
+
+TEST_F(ServiceClassifierTest, ADescendantFollowsAnAncestorThatBecomesAMember) {
+  Watch("db", &WatchedService::process, "postgres");
+  Put({.pid = 10, .comm = "sh"});
+  Put({.pid = 9, .comm = "child", .parent = 10});
+  for (int i = 0; i < 3; ++i) Classify();
+  EXPECT_EQ(services[9], "discovered child");
+  Put({.pid = 10, .comm = "postgres"});
+  Classify();
+  EXPECT_EQ(services[9], "watched db");
+}
+
+TEST_F(ServiceClassifierTest, NothingChangesInATickWithoutNews) {
+  Put({.pid = 10});
+  Put({.pid = 11});
+  for (int i = 0; i < 3; ++i) Classify();
+  EXPECT_FALSE(classifier->changed());
+  End(11);
+  Classify();
+  EXPECT_TRUE(classifier->changed());
+  Classify();
+  EXPECT_FALSE(classifier->changed());
+  Put({.pid = 12});
+  Classify();
+  EXPECT_TRUE(classifier->changed());
+}
+
+TEST_F(ServiceClassifierTest, WhatAnEndedProcessUsedIsThatOfItsService) {
+  roots = {{"web", 600, {}}};
+  Put({.pid = 600, .parent = kSelf, .start = 100});
+  Put({.pid = 601, .parent = 600, .session = 601, .start = 150});
+  Classify();
+  End(601);
+  Classify();
+  EXPECT_EQ(OwnerOf({.pid = 601, .start = 150, .ancestor = 600}), "supervised web");
+  EXPECT_EQ(OwnerOf({.pid = 601, .start = 151}), "nobody") << "another process of that number";
+}
+
+TEST_F(ServiceClassifierTest, AProcessNobodySawIsThatOfItsNearestKnownAncestor) {
+  roots = {{"web", 600, {}}};
+  Put({.pid = 600, .parent = kSelf, .start = 100});
+  Put({.pid = 50, .comm = "bash", .session = 50});
+  Classify();
+  EXPECT_EQ(OwnerOf({.ancestor = 600, .ancestor_start = 100, .session = 50}), "supervised web");
+  EXPECT_EQ(OwnerOf({.ancestor = 600, .ancestor_start = 99, .session = 50}), "discovered bash");
+}
+
+TEST_F(ServiceClassifierTest, AnOrphanNobodySawIsThatOfItsSession) {
+  roots = {{"web", 600, {}}};
+  Put({.pid = 1, .comm = "systemd", .parent = 0});
+  Put({.pid = 30, .comm = "systemd"});  // a user's
+  Put({.pid = 600, .parent = kSelf});
+  Classify();
+  EXPECT_EQ(OwnerOf({.ancestor = 1, .session = 600}), "supervised web");
+  EXPECT_EQ(OwnerOf({.ancestor = 30, .session = 600}), "supervised web");
+  EXPECT_EQ(OwnerOf({.ancestor = kSelf, .session = 600}), "supervised web");
+  EXPECT_EQ(OwnerOf({.ancestor = 1, .session = 77}), "nobody");
+  EXPECT_EQ(OwnerOf({.ancestor = 30, .session = 77}), "discovered systemd");
+}
+
+TEST_F(ServiceClassifierTest, ARootThatCameAndWentBetweenTwoScansIsKnownFromTheSupervisor) {
+  ended = {{"job", 700, 0, 0}};
+  Classify();
+  EXPECT_EQ(OwnerOf({.ancestor = kSelf, .session = 700}), "supervised job");
+  EXPECT_EQ(OwnerOf({.pid = 700, .start = 5, .ancestor = kSelf}), "supervised job");
+  now += std::chrono::minutes(2);
+  Classify();
+  EXPECT_EQ(OwnerOf({.ancestor = kSelf, .session = 700}), "nobody");
+}
+
+TEST_F(ServiceClassifierTest, AnEndedProcessIsForgottenAfterAMinute) {
+  Put({.pid = 10, .start = 100});
+  Classify();
+  End(10);
+  now += std::chrono::hours(5);  // the machine slept
+  Classify();
+  EXPECT_EQ(OwnerOf({.pid = 10, .start = 100}), "discovered prog") << "told in the next tick";
+  Classify();
+  EXPECT_EQ(OwnerOf({.pid = 10, .start = 100}), "nobody");
 }
 
 }  // namespace

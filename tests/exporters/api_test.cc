@@ -122,7 +122,7 @@ TEST_F(ApiTest, WrongParametersAre400WithASentence) {
 TEST_F(ApiTest, NamesThatAreNotUtf8DoNotSpoilTheAnswer) {
   ProcessRow row;
   row.name = "bad\xff";
-  row.service = "s";
+  row.service = std::make_shared<const std::string>("s");
   maker_.processes = {row};
   PublishOneTick();
   const HttpResponse response = Get("/api/v1/processes");

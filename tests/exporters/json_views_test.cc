@@ -120,6 +120,9 @@ TEST(ProcessesJsonTest, ListsTheBusiestFirstAndAtMostLimit) {
   busy.cpu_ratio = 0.9;
   ProcessRow fresh;  // no second reading yet
   fresh.name = "new";
+  for (ProcessRow* row : {&quiet, &busy, &fresh}) {
+    row->service = std::make_shared<const std::string>("web");
+  }
   maker.processes = {quiet, busy, fresh};
   const Json json = ProcessesJson(maker.Tick(), 2);
   EXPECT_EQ(json["total"], 3);

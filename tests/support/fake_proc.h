@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "collector/proc_text.h"
+#include "collector/process/process_backend.h"
 #include "collector/service_directory.h"
 #include "tests/support/fake_tree.h"
 
@@ -43,6 +44,21 @@ inline PidStat StatOf(const FakeProcess& p) {
   const auto parsed = ParsePidStat(StatLine(p), stat);
   EXPECT_TRUE(parsed.ok());
   return stat;
+}
+
+// The same as a backend tells of it.
+inline Process ProcessOf(const FakeProcess& p) {
+  const PidStat stat = StatOf(p);
+  Process process;
+  process.pid = stat.pid;
+  process.parent = stat.parent;
+  process.session = stat.session;
+  process.threads = stat.threads;
+  process.start = stat.start;
+  process.comm = stat.comm;
+  process.state = stat.state;
+  process.is_kernel_thread = stat.IsKernelThread();
+  return process;
 }
 
 // A /proc of made-up processes.

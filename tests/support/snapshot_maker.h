@@ -28,7 +28,7 @@ class SnapshotMaker {
     SamplerRun run{&kInfo, SamplerRun::Outcome::kOk};
     run.count = frame.samples.size();
     frame.runs.push_back(run);
-    frame.processes = std::move(processes);
+    frame.processes = std::make_shared<const std::vector<ProcessRow>>(std::move(processes));
     builder_.Apply(frame);
     readings_.Clear();
     return builder_.Current();

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <vector>
+
+namespace idlewatt {
+
+// Many real processes that do nothing. They share the memory of this one, so that ten thousand
+// of them cost what the kernel keeps of them and no more.
+// Owns:    the processes; they end with this object, or with the thread that made it.
+class ProcessHerd {
+ public:
+  explicit ProcessHerd(size_t count) : stacks_bytes_(count * kStackBytes) {
+    stacks_ = static_cast<char*>(::mmap(nullptr, stacks_bytes_, PROT_READ | PROT_WRITE,
+                                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    for (size_t i = 0; i < count; ++i) {
+      const int pid = ::clone(Graze, stacks_ + (i + 1) * kStackBytes, CLONE_VM | SIGCHLD, nullptr);
+      if (pid > 0) pids_.push_back(pid);
+    }
+  }
+  ProcessHerd(const ProcessHerd&) = delete;
+  ProcessHerd& operator=(const ProcessHerd&) = delete;
+  ~ProcessHerd() {
+    for (const pid_t pid : pids_) ::kill(pid, SIGKILL);
+    for (const pid_t pid : pids_) ::waitpid(pid, nullptr, 0);
+    ::munmap(stacks_, stacks_bytes_);
+  }
+
+  // Fewer than asked for when the machine allows no more.
+  size_t size() const { return pids_.size(); }
+  const std::vector<pid_t>& pids() const { return pids_; }
+
+ private:
+  static constexpr size_t kStackBytes = 8192;
+
+  static int Graze(void* /*unused*/) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) ::pause();
+  }
+
+  const size_t stacks_bytes_;
+  char* stacks_ = nullptr;
+  std::vector<pid_t> pids_;
+};
+
+}  // namespace idlewatt
