@@ -144,7 +144,7 @@ class BpfBackend final : public ProcessBackend {
   bool TellsOfEnded() const override { return true; }
 
   Result<void> Scan(BootTime now, std::span<const EndedRoot> /*roots*/,
-                    ProcessScan& scan) override {
+                    ProcessList& scan) override {
     RETURN_IF_ERROR(ReadThreads(scan.processes));
     TakeUse(now, scan.processes);
     scan.ended.clear();

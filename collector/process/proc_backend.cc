@@ -98,7 +98,7 @@ class ProcBackend final : public ProcessBackend {
   std::string_view name() const override { return "proc"; }
   bool TellsOfEnded() const override { return false; }
 
-  Result<void> Scan(BootTime now, std::span<const EndedRoot> roots, ProcessScan& scan) override {
+  Result<void> Scan(BootTime now, std::span<const EndedRoot> roots, ProcessList& scan) override {
     RETURN_IF_ERROR(ReadStats());
     const CpuAccounting::Outcome usage = accounting_.Account(now, stats_, roots);
     scan.processes.resize(stats_.size());
@@ -112,7 +112,7 @@ class ProcBackend final : public ProcessBackend {
     return {};
   }
 
-  void AddIo(ProcessScan& scan, const std::vector<bool>& marked) override {
+  void AddIo(ProcessList& scan, const std::vector<bool>& marked) override {
     io_.Add(scan.processes, marked);
   }
 

@@ -71,7 +71,7 @@ struct EndedUse {
   IoBytes io{};
 };
 
-struct ProcessScan {
+struct ProcessList {
   std::vector<Process> processes;  // in the order of pids, none twice
   std::vector<EndedUse> ended;
 };
@@ -86,9 +86,9 @@ class ProcessBackend {
   virtual std::string_view name() const = 0;
   // `roots` are those services the supervisor reaped since the last scan; to be taken before the
   // scan, or one could be counted twice. `scan` is overwritten; its memory is used again.
-  virtual Result<void> Scan(BootTime now, std::span<const EndedRoot> roots, ProcessScan& scan) = 0;
+  virtual Result<void> Scan(BootTime now, std::span<const EndedRoot> roots, ProcessList& scan) = 0;
   // Fills `io` of the processes of the last scan that are marked, where Scan did not.
-  virtual void AddIo(ProcessScan& /*scan*/, const std::vector<bool>& /*marked*/) {}
+  virtual void AddIo(ProcessList& /*scan*/, const std::vector<bool>& /*marked*/) {}
   // True when `ended` tells of every process that ended; else what children used that nobody saw
   // is known only as far as their parents waited for them.
   virtual bool TellsOfEnded() const = 0;

@@ -57,7 +57,7 @@ bool IsDiscovered(const ServiceEntry& service) {
   return service.first.kind == ServiceKind::kDiscovered;
 }
 
-double GuessedWatts(const Service& service, double seconds) {
+double GuessedWatts(const MeasuredService& service, double seconds) {
   double watts = kWattsOfBusyCpu * service.used.Total() / seconds;
   for (const auto& [name, gpu] : service.gpus) {
     watts +=
@@ -140,7 +140,7 @@ void ProcessSampler::AddProcesses(TimePoint now, const Owners& owners) {
   backend_->AddIo(scan_, wants_io);
   for (size_t i = 0; i < owners.size(); ++i) {
     const Process& process = scan_.processes[i];
-    Service& service = owners[i]->second;
+    MeasuredService& service = owners[i]->second;
     service.used += process.used;
     service.last_member = now.boot;
     service.memory_bytes += static_cast<double>(process.memory_bytes);
@@ -195,7 +195,7 @@ void ProcessSampler::AddGpus() {
     const bool joins = before != gpu_seconds_.end() && before->second <= total;
     const double used = joins ? total - before->second : total;
     if (ServiceEntry* owner = classifier_.OwnerOf(key.first)) {
-      Service::Gpu& gpu = owner->second.gpus[key.second];
+      MeasuredService::Gpu& gpu = owner->second.gpus[key.second];
       gpu.used_seconds += used;
       gpu.busy_seconds += used;
     }
@@ -215,21 +215,21 @@ void ProcessSampler::CountDescriptors(const Owners& owners) {
 }
 
 void ProcessSampler::ChooseShown(BootTime /*now*/, double seconds) {
-  std::vector<Service*> candidates;
+  std::vector<MeasuredService*> candidates;
   const double weight = first_read_ ? 0 : 1 - std::exp(-seconds / kSmoothingSeconds);
   for (auto& [key, service] : services_) {
     if (key.kind != ServiceKind::kDiscovered) continue;
     if (weight > 0) service.watts += weight * (GuessedWatts(service, seconds) - service.watts);
     if (service.processes > 0) candidates.push_back(&service);
   }
-  const auto rank = [](const Service* service) {
+  const auto rank = [](const MeasuredService* service) {
     const double stay = service->shown ? kHysteresis : 1;
     return std::pair(service->watts * stay, service->memory_bytes * stay);
   };
   const auto top = std::min(candidates.size(), static_cast<size_t>(options_.discovered_top));
-  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(top),
-                    candidates.end(),
-                    [&](const Service* a, const Service* b) { return rank(a) > rank(b); });
+  std::partial_sort(
+      candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(top), candidates.end(),
+      [&](const MeasuredService* a, const MeasuredService* b) { return rank(a) > rank(b); });
   for (size_t i = 0; i < candidates.size(); ++i) candidates[i]->shown = i < top;
 }
 
@@ -259,8 +259,9 @@ ProcessRows ProcessSampler::Rows(const Owners& owners, double seconds) const {
 }
 
 void ProcessSampler::Publish(Readings& out) {
-  Service other;
-  const auto publish = [&](const std::string& name, ServiceKind kind, const Service& service) {
+  MeasuredService other;
+  const auto publish = [&](const std::string& name, ServiceKind kind,
+                           const MeasuredService& service) {
     const std::string_view kind_name = ServiceKindName(kind);
     out.Add(metrics::kServiceCpuSeconds, {name, kind_name, "user"}, service.cpu.user);
     out.Add(metrics::kServiceCpuSeconds, {name, kind_name, "system"}, service.cpu.system);
@@ -302,7 +303,7 @@ void ProcessSampler::Publish(Readings& out) {
 
 // With the same rule for the first value of a series.
 void ProcessSampler::PublishGpus(Readings& out, const std::string& name, ServiceKind kind,
-                                 bool named, Service& service) {
+                                 bool named, MeasuredService& service) {
   for (auto& [gpu_name, gpu] : service.gpus) {
     if (named) {
       const std::string_view kind_name = ServiceKindName(kind);

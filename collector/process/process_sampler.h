@@ -54,7 +54,7 @@ class ProcessSampler final : public Sampler {
   void ForgetEmpty(BootTime now);
   void Publish(Readings& out);
   void PublishGpus(Readings& out, const std::string& name, ServiceKind kind, bool named,
-                   Service& service);
+                   MeasuredService& service);
   ProcessRows Rows(const Owners& owners, double seconds) const;
 
   const FileRoot& proc_;
@@ -62,14 +62,14 @@ class ProcessSampler final : public Sampler {
   const Options options_;
   ServiceDirectory* const directory_;
   const std::shared_ptr<GpuBoard> board_;
-  Services services_;
+  MeasuredServices services_;
   ServiceClassifier classifier_;
   CgroupCpu cgroup_cpu_;
 
-  ProcessScan scan_;   // reused
+  ProcessList scan_;   // reused
   CpuTime other_cpu_;  // of discovered services while they had no series that shows a growth
   CpuTime unowned_;    // of this tick: ended processes of which nobody knows whose they were
-  std::map<std::string, Service::Gpu> other_gpus_;                 // as other_cpu_
+  std::map<std::string, MeasuredService::Gpu> other_gpus_;         // as other_cpu_
   std::map<std::pair<int32_t, std::string>, double> gpu_seconds_;  // by process and GPU
   BootTime last_read_;
   BootTime next_descriptor_count_;

@@ -23,7 +23,7 @@ struct ServiceKey {
 };
 
 // What is known of a service over the ticks. Counters only grow.
-struct Service {
+struct MeasuredService {
   CpuTime cpu;
   IoBytes io;
   bool io_known = false;
@@ -52,7 +52,7 @@ struct Service {
   std::shared_ptr<const std::string> name;  // for the rows of its processes
 };
 
-using Services = std::map<ServiceKey, Service>;
-using ServiceEntry = Services::value_type;
+using MeasuredServices = std::map<ServiceKey, MeasuredService>;
+using ServiceEntry = MeasuredServices::value_type;
 
 }  // namespace idlewatt

@@ -61,7 +61,7 @@ std::string_view ServiceKindName(ServiceKind kind) {
 }
 
 ServiceClassifier::ServiceClassifier(const FileRoot& proc, std::vector<WatchedService> watched,
-                                     int32_t self_pid, Services& services)
+                                     int32_t self_pid, MeasuredServices& services)
     : proc_(proc),
       watched_(std::move(watched)),
       self_pid_(self_pid),

@@ -36,7 +36,7 @@ namespace idlewatt {
 class ServiceClassifier {
  public:
   ServiceClassifier(const FileRoot& proc, std::vector<WatchedService> watched, int32_t self_pid,
-                    Services& services);
+                    MeasuredServices& services);
 
   // The service of each process, in the same order; valid until the next call. `scan` is in the
   // order of pids. `ended` are roots that the supervisor reaped since the last call.
@@ -95,7 +95,7 @@ class ServiceClassifier {
   const FileRoot& proc_;
   const std::vector<WatchedService> watched_;
   const int32_t self_pid_;
-  Services& services_;
+  MeasuredServices& services_;
 
   struct Root {
     std::string name;

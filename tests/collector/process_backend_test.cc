@@ -121,7 +121,7 @@ class BackendTest : public ::testing::TestWithParam<std::string> {
   const RealClock clock;
   MachineRoots roots{std::move(*FileRoot::Open("/proc")), std::move(*FileRoot::Open("/sys"))};
   std::unique_ptr<ProcessBackend> backend;
-  ProcessScan scan;
+  ProcessList scan;
 };
 
 TEST_P(BackendTest, TellsOfEveryProcessOnceInTheOrderOfPids) {

@@ -64,7 +64,7 @@ class ServiceClassifierTest : public ::testing::Test {
   std::vector<SupervisedRoot> roots;
   std::vector<EndedRoot> ended;
   std::map<int32_t, Process> scan;
-  Services table;
+  MeasuredServices table;
   std::optional<ServiceClassifier> classifier;
   std::map<int32_t, std::string> services;
   BootTime now{std::chrono::seconds(1000)};
