@@ -20,7 +20,7 @@ struct CollectorOptions {
   std::chrono::milliseconds power_interval{0};
   int discovered_top = 20;
   std::vector<std::string> exclude_chips;
-  std::vector<std::string> power_sources{"rapl", "hwmon", "battery"};
+  std::vector<std::string> power_sources{"rapl", "hwmon", "battery", "nvml", "drm"};
   std::vector<WatchedService> watched;
 };
 
