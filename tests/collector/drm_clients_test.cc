@@ -271,6 +271,8 @@ TEST_F(DrmClientsTest, NvidiasDescriptorsAreSkipped) {
   machine.AddGpu(kCard, "amdgpu", 0);
   machine.AddGpu(kOther, "nvidia", 1);
   machine.Open(600, 5, "renderD129", FdinfoText("nvidia-drm", kOther, 1, {{"memory-vram", "9"}}));
+  // A node of Nvidia's is not even read: here it would be seen.
+  machine.Open(600, 7, "renderD129", FdinfoText("amdgpu", kCard, 3, {{"memory-vram", "9"}}));
   // Even one that a wrong node leads to.
   machine.Open(600, 6, "renderD128", FdinfoText("nvidia-drm", kOther, 2, {{"memory-vram", "9"}}));
   Read();
