@@ -101,6 +101,7 @@ TEST_F(NpuSamplerTest, AnotherAcceleratorIsRefusedByTheNameOfItsDriver) {
 
 TEST_F(NpuSamplerTest, ABadValueIsRefusedAndTheOthersRead) {
   AddNpu();
+  driver.Read();
   for (const std::string_view bad :
        {"", "-1\n", "9223372036854775807\n", "12 34\n", "\xff\xfe", "99999999999999999999\n"}) {
     File("npu_busy_time_us", bad);
