@@ -55,7 +55,7 @@ Result<void> HwmonSampler::Read(TimePoint /*now*/, Readings& out) {
   std::map<std::string, int> sensors;  // by chip
   Domains domains;
   for (const SensorReading& reading : readings) {
-    if (IsExcluded(reading.chip)) continue;
+    if (IsExcluded(reading)) continue;
     ++sensors[reading.chip];
     if (reading.value) {
       Publish(reading, domains, out);
@@ -70,9 +70,15 @@ Result<void> HwmonSampler::Read(TimePoint /*now*/, Readings& out) {
   return {};
 }
 
-bool HwmonSampler::IsExcluded(const std::string& chip) const {
-  return std::any_of(options_.exclude_chips.begin(), options_.exclude_chips.end(),
-                     [&](const std::string& pattern) { return GlobMatch(pattern, chip); });
+bool HwmonSampler::IsExcluded(const SensorReading& reading) const {
+  const auto is_in = [&](const std::vector<std::string>& patterns) {
+    return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
+      return GlobMatch(pattern, reading.chip);
+    });
+  };
+  if (is_in(options_.exclude_chips)) return true;
+  const bool is_power = reading.kind == SensorKind::kPower || reading.kind == SensorKind::kEnergy;
+  return is_power && is_in(options_.power_elsewhere);
 }
 
 void HwmonSampler::Publish(const SensorReading& reading, Domains& domains, Readings& out) const {

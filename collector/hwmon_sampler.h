@@ -21,6 +21,8 @@ class HwmonSampler final : public Sampler {
   struct Options {
     std::vector<std::string> exclude_chips;  // patterns with *, matched against the chip's name
     bool power = true;                       // publish power and energy channels
+    // Patterns of chips whose power and energy another sampler publishes, so not this one.
+    std::vector<std::string> power_elsewhere{};
   };
   HwmonSampler(std::unique_ptr<SensorsApi> sensors, Options options)
       : sensors_(std::move(sensors)), options_(std::move(options)) {}
@@ -29,7 +31,7 @@ class HwmonSampler final : public Sampler {
   Result<void> Read(TimePoint now, Readings& out) override;
 
  private:
-  bool IsExcluded(const std::string& chip) const;
+  bool IsExcluded(const SensorReading& reading) const;
   // Names given to power and energy channels in one read.
   struct Domains {
     std::set<std::string> power;

@@ -6,6 +6,8 @@
 #include <array>
 
 #include "collector/battery_sampler.h"
+#include "collector/gpu/drm_sampler.h"
+#include "collector/gpu/npu_sampler.h"
 #include "collector/host_sampler.h"
 #include "collector/hwmon_sampler.h"
 #include "collector/process/process_sampler.h"
@@ -35,6 +37,17 @@ milliseconds PowerPeriod(const CollectorOptions& options) { return options.power
 constexpr char kRapl[] = "rapl";
 constexpr char kHwmon[] = "hwmon";
 constexpr char kBattery[] = "battery";
+constexpr char kDrm[] = "drm";
+
+// The chips of GPUs and NPUs whose power DrmSampler and NpuSampler publish: the same joule must not
+// be there twice. "i915_gt0" is a tile of the card "i915".
+std::vector<std::string> PowerElsewhere(const Context& context) {
+  std::vector<std::string> chips{"intel_vpu-*"};
+  if (IfPowerSource<kDrm>(context)) {
+    chips.insert(chips.end(), {"amdgpu-*", "i915-*", "i915_gt*", "xe-*"});
+  }
+  return chips;
+}
 
 std::unique_ptr<Sampler> MakeProcess(const Context& context) {
   const CollectorOptions& options = context.options;
@@ -61,11 +74,12 @@ std::unique_ptr<Sampler> MakeHwmon(const Context& context) {
                                                 : MakeHwmonTreeApi(context.roots.sys);
   return std::make_unique<HwmonSampler>(
       std::move(api),
-      HwmonSampler::Options{context.options.exclude_chips, IfPowerSource<kHwmon>(context)});
+      HwmonSampler::Options{context.options.exclude_chips, IfPowerSource<kHwmon>(context),
+                            PowerElsewhere(context)});
 }
 
 // To add a sampler, write its file and add its row here; the order is that of reading.
-constexpr std::array<SamplerRow, 8> kTable{{
+constexpr std::array<SamplerRow, 10> kTable{{
     {RaplSampler::Info, IfPowerSource<kRapl>, PowerPeriod,
      [](const Context& c) -> std::unique_ptr<Sampler> {
        return std::make_unique<RaplSampler>(c.roots.sys);
@@ -87,6 +101,14 @@ constexpr std::array<SamplerRow, 8> kTable{{
     {BatterySampler::Info, IfPowerSource<kBattery>, PowerPeriod,
      [](const Context& c) -> std::unique_ptr<Sampler> {
        return std::make_unique<BatterySampler>(c.roots.sys);
+     }},
+    {DrmSampler::Info, IfPowerSource<kDrm>, PowerPeriod,
+     [](const Context& c) -> std::unique_ptr<Sampler> {
+       return std::make_unique<DrmSampler>(c.roots.sys, c.roots.proc, c.gpu_board);
+     }},
+    {NpuSampler::Info, Always, PowerPeriod,
+     [](const Context& c) -> std::unique_ptr<Sampler> {
+       return std::make_unique<NpuSampler>(c.roots.sys);
      }},
     {SelfSampler::Info, Always, EveryTick,
      [](const Context&) -> std::unique_ptr<Sampler> { return std::make_unique<SelfSampler>(); }},

@@ -22,7 +22,7 @@ struct CollectorOptions {
   ProcessBackendChoice process_backend = ProcessBackendChoice::kAuto;
   int discovered_top = 20;
   std::vector<std::string> exclude_chips;
-  std::vector<std::string> power_sources{"rapl", "hwmon", "battery"};
+  std::vector<std::string> power_sources{"rapl", "hwmon", "battery", "nvml", "drm"};
   std::vector<WatchedService> watched;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,13 @@ struct GpuDevice {
 // Those that a driver of a real GPU has bound; not the display chips of servers' management.
 // Source: bus/pci/devices and class/drm below `sys`. Errors: what can't be read is not listed.
 std::vector<GpuDevice> FindGpus(const FileRoot& sys);
+
+// The nodes below /dev/dri by name ("card0", "renderD128"), each with the folder of its device as
+// GpuDevice::folder gives it. Also those of devices that FindGpus does not list.
+std::map<std::string, std::string, std::less<>> DrmNodes(const FileRoot& sys);
+
+// "1002:73bf", the PCI ids of a device; empty for one that has none. Does not wake it.
+std::string PciIds(const FileRoot& sys, const std::string& device_folder);
 
 // True while the device sleeps (runtime power management): to read it would wake it.
 bool IsAsleep(const FileRoot& sys, std::string_view device_folder);

@@ -86,6 +86,28 @@ TEST(HwmonSamplerTest, PowerIsLeftOutWhenItIsNoSource) {
                   .empty());
 }
 
+TEST(HwmonSamplerTest, PowerThatAnotherSamplerPublishesIsLeftToIt) {
+  HwmonSampler::Options options;
+  options.power_elsewhere = {"amdgpu-*"};
+  std::map<std::string, std::string> sources;
+  const Error error{ErrorCode::kTransient, "power2", 0, "I/O error"};
+  const auto values =
+      Publish({{"amdgpu-pci-0300", "power1", "PPT", SensorKind::kPower, 3, {}},
+               {"amdgpu-pci-0300", "power2", "x", SensorKind::kPower, error, {}},
+               {"amdgpu-pci-0300", "energy1", "x", SensorKind::kEnergy, 3, {}},
+               {"amdgpu-pci-0300", "temp1", "edge", SensorKind::kTemperature, 40, {}},
+               {"nouveau-pci-0400", "power1", "x", SensorKind::kPower, 7, {}}},
+              options, &sources);
+  EXPECT_THAT(
+      values,
+      ElementsAre(Pair("idlewatt_power_watts{source=\"hwmon\",domain=\"nouveau-pci-0400:x\"}", 7),
+                  Pair("idlewatt_temperature_celsius{chip=\"amdgpu-pci-0300\",sensor="
+                       "\"temp1\",label=\"edge\"}",
+                       40)));
+  EXPECT_THAT(sources, ElementsAre(Pair("hwmon:amdgpu-pci-0300", "1 sensors"),
+                                   Pair("hwmon:nouveau-pci-0400", "1 sensors")));
+}
+
 TEST(HwmonSamplerTest, ExcludedChipsAreNotRead) {
   HwmonSampler::Options options;
   options.exclude_chips = {"nvme-*"};

@@ -50,6 +50,22 @@ class SamplerTableTest : public ::testing::Test {
     machine.Write(battery + "status", "Discharging\n");
     machine.Write(battery + "power_now", "1000\n");
     machine.Write(battery + "capacity", "50\n");
+    const std::string gpu = "sys/bus/pci/devices/0000:03:00.0/";
+    machine.Write(gpu + "class", "0x030000\n");
+    machine.Link(gpu + "driver", "../../../../bus/pci/drivers/amdgpu");
+    machine.Write(gpu + "hwmon/hwmon1/name", "amdgpu\n");
+    for (const char* file :
+         {"gpu_busy_percent", "mem_info_vram_used", "mem_info_vram_total",
+          "hwmon/hwmon1/power1_input", "hwmon/hwmon1/energy1_input", "hwmon/hwmon1/temp1_input"}) {
+      machine.Write(gpu + file, "50\n");
+    }
+    const std::string npu = "sys/class/accel/accel0/device/";
+    machine.Link(npu + "driver", "../../../../bus/pci/drivers/intel_vpu");
+    machine.Write(npu + "hwmon/hwmon2/name", "intel_vpu\n");
+    for (const char* file : {"npu_busy_time_us", "npu_memory_utilization",
+                             "npu_current_frequency_mhz", "hwmon/hwmon2/power1_input"}) {
+      machine.Write(npu + file, "50\n");
+    }
     return {machine.Root("proc"), machine.Root("sys")};
   }
 
@@ -179,6 +195,8 @@ TEST_F(SamplerTableTest, PowerSourcesAndPeriodsFollowTheOptions) {
   }
   EXPECT_FALSE(periods.contains("rapl"));
   EXPECT_FALSE(periods.contains("battery"));
+  EXPECT_FALSE(periods.contains("drm"));
+  EXPECT_EQ(periods.at("npu"), std::chrono::seconds(1));
   EXPECT_FALSE(periods.contains("sockets"));  // would ask the running kernel
   EXPECT_EQ(periods.at("hwmon"), std::chrono::seconds(30));
   EXPECT_EQ(periods.at("process"), std::chrono::seconds(5));
