@@ -10,6 +10,7 @@
 #include "collector/rapl_sampler.h"
 #include "collector/self_sampler.h"
 #include "collector/socket_sampler.h"
+#include "collector/textfile_sampler.h"
 #include "collector/thermal_sampler.h"
 
 namespace idlewatt {
@@ -19,6 +20,7 @@ using std::chrono::milliseconds;
 using Context = SamplerContext;
 
 bool Always(const Context& /*context*/) { return true; }
+bool IfTextfileDir(const Context& context) { return !context.options.textfile_dir.empty(); }
 bool OnLiveMachine(const Context& context) { return context.live; }
 template <const char* Name>
 bool IfPowerSource(const Context& context) {
@@ -44,7 +46,7 @@ std::unique_ptr<Sampler> MakeHwmon(const Context& context) {
 }
 
 // To add a sampler, write its file and add its row here; the order is that of reading.
-constexpr std::array<SamplerRow, 8> kTable{{
+constexpr std::array<SamplerRow, 9> kTable{{
     {RaplSampler::Info, IfPowerSource<kRapl>, PowerPeriod,
      [](const Context& c) -> std::unique_ptr<Sampler> {
        return std::make_unique<RaplSampler>(c.roots.sys);
@@ -71,6 +73,10 @@ constexpr std::array<SamplerRow, 8> kTable{{
     {BatterySampler::Info, IfPowerSource<kBattery>, PowerPeriod,
      [](const Context& c) -> std::unique_ptr<Sampler> {
        return std::make_unique<BatterySampler>(c.roots.sys);
+     }},
+    {TextfileSampler::Info, IfTextfileDir, EveryTick,
+     [](const Context& c) -> std::unique_ptr<Sampler> {
+       return std::make_unique<TextfileSampler>(c.options.textfile_dir);
      }},
     {SelfSampler::Info, Always, EveryTick,
      [](const Context&) -> std::unique_ptr<Sampler> { return std::make_unique<SelfSampler>(); }},
