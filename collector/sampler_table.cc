@@ -53,7 +53,7 @@ constexpr std::array<SamplerRow, 9> kTable{{
      }},
     {HostSampler::Info, Always, EveryTick,
      [](const Context& c) -> std::unique_ptr<Sampler> {
-       return std::make_unique<HostSampler>(c.roots.proc);
+       return std::make_unique<HostSampler>(c.roots.proc, c.roots.sys);
      }},
     {ProcessSampler::Info, Always, EveryTick,
      [](const Context& c) -> std::unique_ptr<Sampler> {
