@@ -50,7 +50,8 @@ struct SourceStatus {
 
 // What one sampler read in one call.
 struct Readings {
-  // With so many series there is no new one of a metric that is not ours: about 25 MB.
+  // With so many series there is no new one of a metric that is not ours: labels that change all
+  // the time must not fill the memory.
   static constexpr size_t kMostSeries = 50'000;
 
   explicit Readings(SeriesRegistry& series_registry) : registry(&series_registry) {}
