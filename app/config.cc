@@ -87,7 +87,8 @@ void ReadCollector(TomlSection& section, Config& config, Findings& findings) {
   });
   ReadTable(section, "power", findings,
             [&](TomlSection& power) { ReadPower(power, config, findings); });
-  section.Planned({"textfile"});
+  ReadTable(section, "textfile", findings,
+            [&](TomlSection& textfile) { textfile.Read("dir", collector.textfile_dir); });
 }
 
 void ReadStorage(TomlSection& section, Config& config) {

@@ -81,7 +81,9 @@ Result<void> Daemon::StartSampling() {
 Result<std::vector<SeriesPoints>> Daemon::Range(const Selector& selector,
                                                 const RangeWindow& window) const {
   const auto oldest = ring_.Oldest();
-  const bool ring_is_enough = oldest && *oldest <= window.since;
+  // A full ring has refused series that only the history knows.
+  const bool ring_is_enough =
+      oldest && *oldest <= window.since && ring_.Stats().refused_samples == 0;
   std::optional<HistoryReader> reader;
   if (!ring_is_enough) {
     auto opened = HistoryReader::Open(config_.data_dir + "/" + std::string(kDatabase));

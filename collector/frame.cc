@@ -11,6 +11,14 @@ void Readings::Add(const Metric& metric, std::initializer_list<std::string_view>
   samples.push_back({registry->Intern(metric, labels), value});
 }
 
+bool Readings::Add(const std::shared_ptr<const Metric>& metric,
+                   std::span<const std::string_view> labels, double value) {
+  if (!std::isfinite(value)) return true;
+  const std::optional<SeriesId> series = registry->Intern(metric, labels, kMostSeries);
+  if (series) samples.push_back({*series, value});
+  return series.has_value();
+}
+
 void Readings::AddSource(std::string source, std::string gives) {
   sources.push_back({std::move(source), std::move(gives), std::nullopt, {}});
 }

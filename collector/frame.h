@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,10 +53,18 @@ struct SourceStatus {
 
 // What one sampler read in one call.
 struct Readings {
+  // With so many series there is no new one of a metric that is not ours: labels that change all
+  // the time must not fill the memory.
+  static constexpr size_t kMostSeries = 50'000;
+
   explicit Readings(SeriesRegistry& series_registry) : registry(&series_registry) {}
 
   // Appends a value. One that is not finite is left out: no value instead of a false one.
   void Add(const Metric& metric, std::initializer_list<std::string_view> labels, double value);
+  // The same for a metric of MakeMetric. False when its series would be new and there is no room
+  // for it: see kMostSeries.
+  bool Add(const std::shared_ptr<const Metric>& metric, std::span<const std::string_view> labels,
+           double value);
   void AddSource(std::string source, std::string gives);
   void AddRefused(std::string source, std::string gives, Error error, std::string remedy = {});
   void Clear();

@@ -14,6 +14,7 @@
 #include "collector/rapl_sampler.h"
 #include "collector/self_sampler.h"
 #include "collector/socket_sampler.h"
+#include "collector/textfile_sampler.h"
 #include "collector/thermal_sampler.h"
 
 namespace idlewatt {
@@ -23,6 +24,7 @@ using std::chrono::milliseconds;
 using Context = SamplerContext;
 
 bool Always(const Context& /*context*/) { return true; }
+bool IfTextfileDir(const Context& context) { return !context.options.textfile_dir.empty(); }
 bool OnLiveMachine(const Context& context) { return context.live; }
 template <const char* Name>
 bool IfPowerSource(const Context& context) {
@@ -79,14 +81,14 @@ std::unique_ptr<Sampler> MakeHwmon(const Context& context) {
 }
 
 // To add a sampler, write its file and add its row here; the order is that of reading.
-constexpr std::array<SamplerRow, 10> kTable{{
+constexpr auto kTable = std::to_array<SamplerRow>({
     {RaplSampler::Info, IfPowerSource<kRapl>, PowerPeriod,
      [](const Context& c) -> std::unique_ptr<Sampler> {
        return std::make_unique<RaplSampler>(c.roots.sys);
      }},
     {HostSampler::Info, Always, EveryTick,
      [](const Context& c) -> std::unique_ptr<Sampler> {
-       return std::make_unique<HostSampler>(c.roots.proc);
+       return std::make_unique<HostSampler>(c.roots.proc, c.roots.sys);
      }},
     {ProcessSampler::Info, Always, EveryTick, MakeProcess},
     {SocketSampler::Info, OnLiveMachine, EveryTick,
@@ -110,9 +112,13 @@ constexpr std::array<SamplerRow, 10> kTable{{
      [](const Context& c) -> std::unique_ptr<Sampler> {
        return std::make_unique<NpuSampler>(c.roots.sys);
      }},
+    {TextfileSampler::Info, IfTextfileDir, EveryTick,
+     [](const Context& c) -> std::unique_ptr<Sampler> {
+       return std::make_unique<TextfileSampler>(c.options.textfile_dir);
+     }},
     {SelfSampler::Info, Always, EveryTick,
      [](const Context&) -> std::unique_ptr<Sampler> { return std::make_unique<SelfSampler>(); }},
-}};
+});
 
 }  // namespace
 

@@ -23,6 +23,7 @@ struct CollectorOptions {
   int discovered_top = 20;
   std::vector<std::string> exclude_chips;
   std::vector<std::string> power_sources{"rapl", "hwmon", "battery", "nvml", "drm"};
+  std::string textfile_dir;  // empty: no text files
   std::vector<WatchedService> watched;
 };
 

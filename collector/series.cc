@@ -1,14 +1,19 @@
 #include "collector/series.h"
 
 #include <cassert>
+#include <cstring>
+#include <utility>
 
 namespace idlewatt {
 namespace {
 
-// Metric name and label values with NUL between them; no label value holds a NUL.
+// The address of the metric, then the label values with NUL between them; no label value holds a
+// NUL. A series keeps its metric, so no address is used again while a key holds it.
 template <typename Labels>
-void AppendKey(const Metric& metric, const Labels& labels, std::string& key) {
-  key.assign(metric.name);
+void MakeKey(const Metric& metric, const Labels& labels, std::string& key) {
+  const Metric* const address = &metric;
+  key.resize(sizeof address);
+  std::memcpy(key.data(), &address, sizeof address);
   for (const auto& label : labels) {
     key += '\0';
     key += label;
@@ -50,16 +55,34 @@ SeriesId SeriesRegistry::Intern(const Metric& metric,
                                 std::initializer_list<std::string_view> labels) {
   assert(labels.size() == metric.labels.size());
   const MutexLock lock(mutex_);
-  AppendKey(metric, labels, key_);
+  MakeKey(metric, labels, key_);
   const auto [entry, added] = ids_.try_emplace(key_, next_id_);
-  if (added) {
-    auto series = std::make_shared<Series>();
-    series->id = next_id_++;
-    series->metric = &metric;
-    series->labels.assign(labels.begin(), labels.end());
-    series_.emplace(series->id, std::move(series));
-  }
+  if (added) AddSeries(metric, labels, nullptr);
   return entry->second;
+}
+
+std::optional<SeriesId> SeriesRegistry::Intern(const std::shared_ptr<const Metric>& metric,
+                                               std::span<const std::string_view> labels,
+                                               size_t most) {
+  assert(labels.size() == metric->labels.size());
+  const MutexLock lock(mutex_);
+  MakeKey(*metric, labels, key_);
+  if (const auto entry = ids_.find(key_); entry != ids_.end()) return entry->second;
+  if (series_.size() >= most) return std::nullopt;
+  ids_.emplace(key_, next_id_);
+  return AddSeries(*metric, labels, metric);
+}
+
+SeriesId SeriesRegistry::AddSeries(const Metric& metric, std::span<const std::string_view> labels,
+                                   std::shared_ptr<const Metric> owner) {
+  auto series = std::make_shared<Series>();
+  series->id = next_id_++;
+  series->metric = &metric;
+  series->labels.assign(labels.begin(), labels.end());
+  series->owner = std::move(owner);
+  const SeriesId id = series->id;
+  series_.emplace(id, std::move(series));
+  return id;
 }
 
 std::shared_ptr<const Series> SeriesRegistry::Find(SeriesId id) const {
@@ -72,7 +95,7 @@ void SeriesRegistry::End(SeriesId id) {
   const MutexLock lock(mutex_);
   const auto entry = series_.find(id);
   if (entry == series_.end()) return;
-  AppendKey(*entry->second->metric, entry->second->labels, key_);
+  MakeKey(*entry->second->metric, entry->second->labels, key_);
   ids_.erase(key_);
   series_.erase(entry);
 }

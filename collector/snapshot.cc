@@ -10,7 +10,8 @@ constexpr int kStalePeriods = 3;
 
 bool SeriesLess(const Series& a, const Series& b) {
   if (a.metric->name != b.metric->name) return a.metric->name < b.metric->name;
-  return a.labels < b.labels;
+  if (a.labels != b.labels) return a.labels < b.labels;
+  return a.id < b.id;  // two metrics of one name, with other label names
 }
 
 }  // namespace

@@ -10,12 +10,32 @@
 namespace idlewatt {
 namespace {
 
+prometheus::MetricType TypeOf(const Metric& metric) {
+  if (metric.untyped) return prometheus::MetricType::Untyped;
+  return metric.kind == MetricKind::kCounter ? prometheus::MetricType::Counter
+                                             : prometheus::MetricType::Gauge;
+}
+
+// prometheus-cpp writes a help text as it is: a line feed would end the line.
+std::string EscapeHelp(std::string_view help) {
+  std::string out;
+  out.reserve(help.size());
+  for (const char c : help) {
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      if (c == '\\') out += '\\';
+      out += c;
+    }
+  }
+  return out;
+}
+
 prometheus::MetricFamily FamilyOf(const Metric& metric) {
   prometheus::MetricFamily family;
   family.name = metric.name;
-  family.help = metric.help;
-  family.type = metric.kind == MetricKind::kCounter ? prometheus::MetricType::Counter
-                                                    : prometheus::MetricType::Gauge;
+  family.help = EscapeHelp(metric.help);
+  family.type = TypeOf(metric);
   return family;
 }
 
@@ -26,7 +46,9 @@ prometheus::ClientMetric ClientMetricOf(const SnapshotValue& value) {
   for (size_t i = 0; i < series.labels.size(); ++i) {
     client.label.push_back({std::string(series.metric->labels.names[i]), series.labels[i]});
   }
-  if (series.metric->kind == MetricKind::kCounter) {
+  if (series.metric->untyped) {
+    client.untyped.value = value.value;
+  } else if (series.metric->kind == MetricKind::kCounter) {
     client.counter.value = value.value;
   } else {
     client.gauge.value = value.value;

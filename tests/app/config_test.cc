@@ -33,6 +33,7 @@ TEST(ConfigTest, EmptyFileGivesTheDefaults) {
   EXPECT_EQ(parsed.config.collector.interval, std::chrono::seconds(5));
   EXPECT_EQ(parsed.config.http.listen, "127.0.0.1:19288");
   EXPECT_FALSE(parsed.config.analysis.power_model);
+  EXPECT_EQ(parsed.config.collector.textfile_dir, "");
   EXPECT_EQ(parsed.config.analysis.alerts.size(), 1U);
 }
 
@@ -51,6 +52,8 @@ TEST(ConfigTest, ReadsEveryKindOfValue) {
 interval = "1s"
 [collector.process]
 discovered_top = 3
+[collector.textfile]
+dir = "/var/lib/prometheus/node-exporter"
 [collector.power]
 sources = ["rapl"]
 [collector.power.model]
@@ -80,6 +83,7 @@ port = 11434
   ASSERT_TRUE(parsed.ok()) << parsed.findings.front().text;
   const Config& config = parsed.config;
   EXPECT_EQ(config.collector.discovered_top, 3);
+  EXPECT_EQ(config.collector.textfile_dir, "/var/lib/prometheus/node-exporter");
   EXPECT_DOUBLE_EQ(config.analysis.power_model->max_watts, 30.5);
   ASSERT_EQ(config.services.size(), 2U);
   const ServiceSpec& llama = config.services[0];
@@ -133,6 +137,13 @@ TEST(ConfigTest, AllMistakesAreToldAtOnceInTheOrderOfLines) {
 
 TEST(ConfigTest, BrokenTomlIsToldWithItsLine) {
   EXPECT_THAT(OnlyError("[idle]\nafter = \"60s\n"), HasSubstr("2: is not valid TOML"));
+}
+
+TEST(ConfigTest, TextfileKnowsOnlyItsFolder) {
+  EXPECT_THAT(OnlyError("[collector.textfile]\ndirectory = \"/x\"\n"),
+              HasSubstr("collector.textfile.directory: is not a known key"));
+  EXPECT_THAT(OnlyError("[collector.textfile]\ndir = 3\n"),
+              HasSubstr("2: collector.textfile.dir: must be a string"));
 }
 
 TEST(ConfigTest, KeysOfLaterVersionsWarn) {

@@ -18,7 +18,10 @@ namespace {
 // A machine that has everything.
 class SamplerTableTest : public ::testing::Test {
  protected:
-  SamplerTableTest() { directory.roots = {{"web", 600, 80}}; }
+  SamplerTableTest() {
+    directory.roots = {{"web", 600, 80}};
+    options.textfile_dir = machine.PathOf("textfile");
+  }
   static MachineRoots Build(FakeTree& machine) {
     machine.Write("proc/stat", "cpu  1 2 3 4 5 6 7 8 9 10\n");
     machine.Write("proc/meminfo", "MemTotal: 1000 kB\nMemFree: 100 kB\n");
@@ -39,6 +42,12 @@ class SamplerTableTest : public ::testing::Test {
           "thermal_throttle/core_throttle_count", "thermal_throttle/package_throttle_count"}) {
       machine.Write(cpu + file, "0\n");
     }
+    const std::string policy = "sys/devices/system/cpu/cpufreq/policy0/";
+    machine.Write(policy + "affected_cpus", "0\n");
+    for (const char* file : {"scaling_cur_freq", "cpuinfo_min_freq", "cpuinfo_max_freq"}) {
+      machine.Write(policy + file, "1000000\n");
+    }
+    machine.Write("textfile/empty.prom", "# its metrics are not in the table\n");
     const std::string hwmon = "sys/class/hwmon/hwmon0/";
     machine.Write(hwmon + "name", "chip\n");
     for (const char* file : {"temp1_input", "temp1_max", "fan1_input", "in0_input", "curr1_input",

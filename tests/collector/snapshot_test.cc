@@ -56,6 +56,56 @@ TEST(SeriesRegistryTest, ASeriesShowsItselfAsPrometheusDoes) {
   EXPECT_EQ(registry.Find(registry.Intern(kPlain, {}))->ToString(), "test_plain");
 }
 
+TEST(SeriesRegistryTest, MetricsOfOneNameHaveSeriesOfTheirOwn) {
+  SeriesRegistry registry;
+  const std::vector<std::string_view> values{"1"};
+  const auto metric = [](const std::string& label) {
+    return MakeMetric({"test_plain", MetricKind::kGauge, "", "p", false}, std::vector{label});
+  };
+  const auto a = metric("a");
+  const auto b = metric("b");
+  const auto id = registry.Intern(a, values, 9);
+  EXPECT_EQ(registry.Intern(a, values, 9), id);
+  EXPECT_NE(registry.Intern(b, values, 9), id);
+  EXPECT_NE(registry.Intern(kPlain, {}), id);
+  EXPECT_EQ(registry.Find(*id)->ToString(), "test_plain{a=\"1\"}");
+}
+
+TEST(SeriesRegistryTest, ASeriesKeepsTheMetricThatWasMadeForIt) {
+  SeriesRegistry registry;
+  auto metric = MakeMetric({"m", MetricKind::kGauge, "", "h", false}, {});
+  const std::weak_ptr<const Metric> watch = metric;
+  const SeriesId id = *registry.Intern(metric, {}, 9);
+  metric.reset();
+  std::shared_ptr<const Series> series = registry.Find(id);
+  registry.End(id);
+  EXPECT_FALSE(watch.expired());
+  series.reset();
+  EXPECT_TRUE(watch.expired());
+}
+
+TEST(SeriesRegistryTest, NewSeriesOfOthersAreBounded) {
+  SeriesRegistry registry;
+  const auto metric =
+      MakeMetric({"m", MetricKind::kGauge, "", "", false}, std::vector<std::string>{"l"});
+  const std::vector<std::string_view> one{"1"};
+  const std::vector<std::string_view> two{"2"};
+  const auto id = registry.Intern(metric, one, 1);
+  ASSERT_TRUE(id);
+  EXPECT_FALSE(registry.Intern(metric, two, 1));
+  EXPECT_EQ(registry.Intern(metric, one, 1), id);
+  registry.Intern(kPlain, {});  // one of ours always finds room
+  EXPECT_EQ(registry.size(), 2U);
+}
+
+TEST(MetricTest, HasUpToSixteenLabels) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 17; ++i) names.push_back("label" + std::to_string(i));
+  const auto metric = MakeMetric({"m", MetricKind::kGauge, "", "", false}, names);
+  EXPECT_EQ(metric->labels.size(), 16U);
+  EXPECT_EQ(metric->labels.names[15], "label15");
+}
+
 TEST(ReadingsTest, WhatIsNotFiniteIsLeftOut) {
   SeriesRegistry registry;
   Readings readings(registry);

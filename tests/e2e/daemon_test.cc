@@ -213,6 +213,42 @@ TEST(DaemonTest, StatusAndQueryAskTheDaemon) {
                 {"no idlewatt answers there"});
 }
 
+TEST(DaemonTest, TextFilesAreShownRecordedAndAnswered) {
+  FakeTree folder;
+  folder.Write("text/backup.prom",
+               "# HELP backup_bytes_total Bytes \\\\ copied\n# TYPE backup_bytes_total counter\n"
+               "backup_bytes_total{job=\"home\"} 1234\nbackup_bytes_total 5\n");
+  // More than the memory of one hour can hold at this interval: the history has them all.
+  std::string many;
+  for (int i = 1000; i < 1400; ++i) many += "many{n=\"" + std::to_string(i) + "\"} 1\n";
+  folder.Write("text/many.prom", many);
+  folder.Write("text/wrong.prom", "wrong\n");
+  RunningDaemon daemon(folder, std::string(kFast) + "[collector.textfile]\ndir = \"" +
+                                   folder.PathOf("text") + "\"\n");
+  ASSERT_TRUE(Eventually([&] {
+    return daemon.Get("/metrics").find("backup_bytes_total{job=\"home\"} 1234\n") !=
+           std::string::npos;
+  }));
+  const std::string metrics = daemon.Get("/metrics");
+  for (const char* line :
+       {"# HELP backup_bytes_total Bytes \\\\ copied\n", "# TYPE backup_bytes_total counter\n",
+        "\nbackup_bytes_total 5\n", "# TYPE many untyped\n",
+        "idlewatt_textfile_mtime_seconds{file=\"backup.prom\"} ",
+        "idlewatt_source_available{source=\"textfile:wrong.prom\",reason=\"parse\"} 0\n"}) {
+    EXPECT_NE(metrics.find(line), std::string::npos) << line;
+  }
+  const auto points = [&](const std::string& selector, const std::string& since) {
+    const auto series =
+        daemon.GetJson("/api/v1/range?metric=" + selector + "&since=" + since)["series"];
+    return series.size() == 1 ? series[0]["points"] : nlohmann::json::array();
+  };
+  const std::string home = "backup_bytes_total%7Bjob=%22home%22%7D";
+  ASSERT_TRUE(Eventually([&] { return points(home, "5m").size() >= 20; }));
+  EXPECT_EQ(points(home, "5m").back()[1], 1234);
+  // Of a time that the memory reaches back to, so that it answers first.
+  EXPECT_TRUE(Eventually([&] { return !points("many%7Bn=%221399%22%7D", "3s").empty(); }));
+}
+
 TEST(DaemonTest, SensorsSaysWhatIsMissingAndWhy) {
   FakeTree folder;
   folder.Write("sys/class/power_supply/BAT0/type", "Battery\n");

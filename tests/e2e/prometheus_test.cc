@@ -12,10 +12,20 @@ constexpr const char* kConfig =
 
 TEST(PrometheusTest, PromtoolHasNothingToSayAboutTheScrape) {
   FakeTree folder;
-  RunningDaemon daemon(folder, std::string(kConfig) + DemoService("llama", client::FreePort(), ""));
+  folder.Write("text/a.prom",
+               "# HELP a_seconds Two\\nlines\n# TYPE a_seconds gauge\na_seconds 1\n"
+               "# TYPE b_bytes_total counter\nb_bytes_total{x=\"\\\"\\n\"} 1\nuntyped_total 1\n"
+               "# TYPE h_seconds histogram\nh_seconds_bucket{le=\"+Inf\"} 1\n"
+               "h_seconds_sum 1\nh_seconds_count 1\n"
+               "# TYPE s_seconds summary\ns_seconds{quantile=\"0.5\"} 1\ns_seconds_count 1\n");
+  RunningDaemon daemon(folder, std::string(kConfig) + "[collector.textfile]\ndir = \"" +
+                                   folder.PathOf("text") + "\"\n" +
+                                   DemoService("llama", client::FreePort(), ""));
   // From the second tick on rates are there too.
   ASSERT_TRUE(Eventually([&] {
-    return daemon.Get("/metrics").find("idlewatt_service_power_watts") != std::string::npos;
+    const std::string metrics = daemon.Get("/metrics");
+    return metrics.find("idlewatt_service_power_watts") != std::string::npos &&
+           metrics.find("h_seconds_bucket") != std::string::npos;
   }));
   folder.Write("scrape", daemon.Get("/metrics"));
   const Outcome check =
