@@ -13,21 +13,14 @@ namespace {
 using enum MetricKind;
 
 constexpr LabelNames kSensorLabels{{"chip", "sensor", "label"}};
-constexpr Metric kTemperature{"idlewatt_temperature_celsius", kGauge, "celsius", kSensorLabels,
-                              "Temperature of a sensor of a hardware monitoring chip"};
-constexpr Metric kTemperatureLimit{"idlewatt_temperature_limit_celsius",
-                                   kGauge,
-                                   "celsius",
-                                   {{"chip", "sensor", "label", "limit"}},
-                                   "Limits that a chip sets for a temperature"};
 constexpr Metric kFan{"idlewatt_fan_rpm", kGauge, "", kSensorLabels, "Turns of a fan per minute"};
 constexpr Metric kVoltage{"idlewatt_voltage_volts", kGauge, "volts", kSensorLabels,
                           "Voltage of a sensor of a hardware monitoring chip"};
 constexpr Metric kCurrent{"idlewatt_current_amperes", kGauge, "amperes", kSensorLabels,
                           "Current of a sensor of a hardware monitoring chip"};
 constexpr std::array<const Metric*, 7> kMetrics{
-    &kTemperature,         &kTemperatureLimit,     &kFan, &kVoltage, &kCurrent,
-    &metrics::kPowerWatts, &metrics::kEnergyJoules};
+    &metrics::kTemperature, &metrics::kTemperatureLimit, &kFan, &kVoltage, &kCurrent,
+    &metrics::kPowerWatts,  &metrics::kEnergyJoules};
 
 // The ACPI power meter measures the whole machine; any other channel is named after its chip.
 std::string DomainOf(const SensorReading& reading) {
@@ -81,9 +74,10 @@ void HwmonSampler::Publish(const SensorReading& reading, Domains& domains, Readi
   };
   switch (reading.kind) {
     case SensorKind::kTemperature:
-      add(kTemperature);
+      add(metrics::kTemperature);
       for (const auto& [limit, value] : reading.limits) {
-        out.Add(kTemperatureLimit, {reading.chip, reading.sensor, reading.label, limit}, value);
+        out.Add(metrics::kTemperatureLimit, {reading.chip, reading.sensor, reading.label, limit},
+                value);
       }
       break;
     case SensorKind::kFan:

@@ -31,6 +31,8 @@ class SamplerTableTest : public ::testing::Test {
     machine.Write("sys/class/powercap/intel-rapl:0/name", "package-0\n");
     machine.Write("sys/class/powercap/intel-rapl:0/energy_uj", "1000000\n");
     machine.Write("sys/class/thermal/thermal_zone0/temp", "1000\n");
+    machine.Write("sys/class/thermal/thermal_zone0/trip_point_0_type", "critical\n");
+    machine.Write("sys/class/thermal/thermal_zone0/trip_point_0_temp", "100000\n");
     machine.Write("sys/class/thermal/cooling_device0/cur_state", "1\n");
     machine.Write("sys/class/thermal/cooling_device0/max_state", "2\n");
     const std::string cpu = "sys/devices/system/cpu/cpu0/";
