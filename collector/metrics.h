@@ -100,6 +100,12 @@ inline constexpr Metric kServiceConnectionsSeen{
     "",
     {{"service"}},
     "TCP connections seen on the ports of a service, short ones included as far as they are seen"};
+inline constexpr Metric kServiceLastData{
+    "idlewatt_service_last_data_seconds",
+    kGauge,
+    "seconds",
+    {{"service"}},
+    "Time since data last came or went on an established TCP connection of a service"};
 inline constexpr Metric kServiceNetworkBytes{
     "idlewatt_service_network_bytes_total",
     kCounter,
