@@ -89,8 +89,9 @@ void HostSampler::ReadPressure(Readings& out) {
     if (resource == "irq" && !proc_.Exists(file)) continue;  // only with IRQ time accounting
     Result<void> read = proc_.ReadInto(file, text);
     if (!read) {
+      const bool is_off = read.error().code == ErrorCode::kNoData;
       out.AddRefused("pressure", std::string(kGives), std::move(read).error(),
-                     "boot with psi=1 on the kernel command line");
+                     is_off ? "boot with psi=1 on the kernel command line" : "");
       return;
     }
     const auto totals = ParsePressure(text);

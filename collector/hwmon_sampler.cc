@@ -44,7 +44,15 @@ const SamplerInfo& HwmonSampler::Info() {
 }
 
 Result<void> HwmonSampler::Read(TimePoint /*now*/, Readings& out) {
-  ASSIGN_OR_RETURN(const std::vector<SensorReading> readings, sensors_->Read());
+  const Result<std::vector<SensorReading>> read = sensors_->Read();
+  if (!read) {
+    const bool no_chip = read.error().code == ErrorCode::kNoData;
+    out.AddRefused(
+        "hwmon", std::string(Info().help), read.error(),
+        no_chip ? "load the drivers that sensors-detect finds; a virtual machine has none" : "");
+    return read.error();
+  }
+  const std::vector<SensorReading>& readings = *read;
   std::map<std::string, int> sensors;  // by chip
   Domains domains;
   for (const SensorReading& reading : readings) {
