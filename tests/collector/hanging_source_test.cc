@@ -33,7 +33,6 @@ class CountingSampler final : public Sampler {
   int reads_ = 0;
 };
 
-// Open once the thread that read is gone and needs nothing of the test any more.
 struct Gate {
   void Open() {
     const MutexLock lock(mutex);
@@ -53,11 +52,16 @@ struct Gate {
 // it, in which the thread stays as it does in a driver that does not answer.
 class DriverThatHangs final : public Sampler {
  public:
-  DriverThatHangs(const FileRoot& sys, std::string fifo, std::shared_ptr<Gate> gone)
-      : thermal_(sys), fifo_(std::move(fifo)), gone_(std::move(gone)) {}
-  ~DriverThatHangs() override { gone_->Open(); }
+  struct Gates {
+    Gate hangs;  // open once a read is on its way into the FIFO
+    Gate gone;   // and once the thread that read is gone and needs nothing of the test any more
+  };
+  DriverThatHangs(const FileRoot& sys, std::string fifo, std::shared_ptr<Gates> gates)
+      : thermal_(sys), fifo_(std::move(fifo)), gates_(std::move(gates)) {}
+  ~DriverThatHangs() override { gates_->gone.Open(); }
   const SamplerInfo& info() const override { return thermal_.info(); }
   Result<void> Read(TimePoint now, Readings& out) override {
+    if (::access(fifo_.c_str(), F_OK) == 0) gates_->hangs.Open();
     char byte = 0;
     const UniqueFd fd(::open(fifo_.c_str(), O_RDONLY | O_CLOEXEC));
     if (fd && ::read(fd.get(), &byte, 1) < 0) return ErrnoError(errno, fifo_);
@@ -67,7 +71,7 @@ class DriverThatHangs final : public Sampler {
  private:
   ThermalSampler thermal_;
   const std::string fifo_;
-  const std::shared_ptr<Gate> gone_;
+  const std::shared_ptr<Gates> gates_;
 };
 
 class SnapshotSink final : public FrameSink {
@@ -161,8 +165,8 @@ TEST_F(HangingSourceTest, AZoneThatIsAFifoNobodyWritesIsRefusedAndHoldsUpNothing
 
 TEST_F(HangingSourceTest, AHangIsShownItsValuesLeaveAndTheLoopCanStop) {
   const std::string fifo = tree.PathOf("driver");
-  const auto gone = std::make_shared<Gate>();
-  Start(std::make_unique<DriverThatHangs>(sys, fifo, gone), seconds(0));
+  const auto gates = std::make_shared<DriverThatHangs::Gates>();
+  Start(std::make_unique<DriverThatHangs>(sys, fifo, gates), seconds(0));
   // The first reading is waited for, so that there is something to lose.
   do {
     loop->Tick();
@@ -175,6 +179,7 @@ TEST_F(HangingSourceTest, AHangIsShownItsValuesLeaveAndTheLoopCanStop) {
   MakeFifo("driver");
   for (int i = 1; i <= 5; ++i) {
     Tick();
+    gates->hangs.Wait();
     EXPECT_EQ(Value("idlewatt_sampler_age_seconds", "thermal"), 5 * i);
     // Three periods after it was read the value is no longer true.
     EXPECT_EQ(Value("idlewatt_thermal_zone_celsius", "0").has_value(), i <= 3) << i;
@@ -189,9 +194,9 @@ TEST_F(HangingSourceTest, AHangIsShownItsValuesLeaveAndTheLoopCanStop) {
   EXPECT_FALSE(loop->StopLanes());
   loop.reset();
   // A writer ends the read; the thread, which was left behind, ends with its sampler.
-  const UniqueFd writer(::open(fifo.c_str(), O_WRONLY | O_CLOEXEC));
+  const UniqueFd writer(::open(fifo.c_str(), O_RDWR | O_CLOEXEC));
   ASSERT_EQ(::write(writer.get(), "x", 1), 1);
-  gone->Wait();
+  gates->gone.Wait();
 }
 
 }  // namespace
