@@ -9,11 +9,11 @@
 namespace idlewatt {
 namespace {
 
-constexpr std::array<const Metric*, 10> kMetrics{
+constexpr std::array<const Metric*, 11> kMetrics{
     &metrics::kPowerWatts,        &metrics::kEnergyJoules,       &metrics::kServiceEnergyJoules,
     &metrics::kServicePowerWatts, &metrics::kHostFloorJoules,    &metrics::kUnattributedJoules,
     &metrics::kServiceIdle,       &metrics::kServiceIdleSeconds, &metrics::kServiceLastActivity,
-    &metrics::kAlertState};
+    &metrics::kThermalPressure,   &metrics::kAlertState};
 
 }  // namespace
 
@@ -34,6 +34,7 @@ void Analyzer::Analyze(const Snapshot& snapshot, Readings& out) {
   // Energy of this tick was used in the state that the tick before found.
   attribution_.Update(snapshot, domains, idle_, out);
   idle_.Update(snapshot, out);
+  thermal_.Update(snapshot, out);
   alerts_.Update(snapshot, idle_, out);
 }
 

@@ -8,6 +8,7 @@
 #include "analysis/attribution.h"
 #include "analysis/idle_tracker.h"
 #include "analysis/power_ledger.h"
+#include "analysis/thermal_pressure.h"
 #include "collector/sampler.h"
 #include "collector/snapshot.h"
 
@@ -30,12 +31,15 @@ class Analyzer {
 
   // Appends the derived samples of the tick in `snapshot`, which holds the samples of that tick.
   void Analyze(const Snapshot& snapshot, Readings& out);
+  // Of the last tick.
+  const ThermalPressure& thermal() const { return thermal_; }
   std::vector<AlertStatus> Alerts() const { return alerts_.Statuses(); }
 
  private:
   PowerLedger power_;
   Attribution attribution_;
   IdleTracker idle_;
+  ThermalPressure thermal_;
   AlertEngine alerts_;
 };
 

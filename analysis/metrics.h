@@ -46,6 +46,13 @@ inline constexpr Metric kServiceLastActivity{"idlewatt_service_last_activity_tim
                                              {{"service"}},
                                              "When a service was last used, in seconds since 1970"};
 
+inline constexpr Metric kThermalPressure{
+    "idlewatt_thermal_pressure",
+    kGauge,
+    "",
+    {},
+    "How near the machine is to its limits of heat: 0 nominal, 1 fair, 2 serious, 3 critical"};
+
 inline constexpr Metric kAlertState{"idlewatt_alert_state",
                                     kGauge,
                                     "",

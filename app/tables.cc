@@ -5,9 +5,11 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/text.h"
 
 namespace idlewatt {
 namespace {
@@ -72,22 +74,64 @@ std::string TextTable::ToString() const {
   return out;
 }
 
+namespace {
+
+constexpr size_t kTerminalColumns = 120;
+
+// `text` after `first`, broken at blanks; further lines are indented to where it began.
+std::string Wrapped(const std::string& first, const std::string& text) {
+  const size_t indent = WidthOf(first);
+  std::string out;
+  std::string line = first;
+  std::string_view rest = text;
+  for (std::string word(NextField(rest)); !word.empty(); word = NextField(rest)) {
+    const bool at_begin = WidthOf(line) == indent;
+    if (!at_begin && WidthOf(line) + 1 + WidthOf(word) > kTerminalColumns) {
+      out += line + "\n";
+      line = std::string(indent, ' ');
+    } else if (!at_begin) {
+      line += ' ';
+    }
+    line += word;
+  }
+  return out + line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+}
+
+std::string CostText(std::chrono::nanoseconds cost) {
+  const double seconds = ToSeconds(cost);
+  if (seconds < 1e-3) return Number(seconds * 1e6, "%.0f us");
+  return seconds < 1 ? Number(seconds * 1e3, "%.1f ms") : Number(seconds, "%.1f s");
+}
+
+std::string TimeText(std::chrono::nanoseconds time) {
+  return FormatDuration(std::chrono::duration_cast<std::chrono::milliseconds>(time));
+}
+
+}  // namespace
+
 std::string SensorsTable(const std::vector<SourceStatus>& sources) {
-  TextTable table({"SOURCE", "GIVES", "EVERY>", "COST>", "STATE", "REMEDY"});
+  constexpr const char* kBelow = "    ";
+  TextTable table({"SOURCE", "STATE", "EVERY>", "COST>", "AGE>"});
   for (const SourceStatus& source : sources) {
     const bool measured = source.period.count() > 0;
-    table.Add(
-        {source.source, source.gives,
-         measured
-             ? FormatDuration(std::chrono::duration_cast<std::chrono::milliseconds>(source.period))
-             : kUnknown,
-         measured ? Number(ToSeconds(source.cost) * 1e6, "%.0f us") : kUnknown,
-         source.error
-             ? std::string(ErrorCodeName(source.error->code)) + ": " + source.error->ToString()
-             : "ok",
-         source.remedy});
+    table.Add({source.source, source.error ? std::string(ErrorCodeName(source.error->code)) : "ok",
+               measured ? TimeText(source.period) : kUnknown,
+               measured ? CostText(source.cost) : kUnknown,
+               source.age ? TimeText(*source.age) : kUnknown});
   }
-  return table.ToString() + "COST is that of one read of all sources of a sampler together.\n";
+  const std::string text = table.ToString();
+  const std::vector<std::string_view> rows = Split(text, '\n');
+  std::string out = std::string(rows[0]) + "  GIVES\n";
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const SourceStatus& source = sources[i];
+    out += Wrapped(std::string(rows[i + 1]) + "  ", source.gives);
+    if (!source.error) continue;
+    out += Wrapped(std::string(kBelow) + "why:    ", source.error->ToString());
+    if (!source.remedy.empty()) out += Wrapped(std::string(kBelow) + "remedy: ", source.remedy);
+  }
+  return out +
+         "COST is that of one read of all sources of a sampler together, AGE that of the last good "
+         "one.\n";
 }
 
 Result<std::string> StatusTable(const std::string& services_body, const std::string& alerts_body) {

@@ -22,7 +22,9 @@ class TextTable {
   std::vector<std::vector<std::string>> rows_;  // the head first
 };
 
-// One row for each source: what it gives, how often, what a read costs, and why not.
+// One row for each source: its state, how often it is read, what a read costs, how old the last
+// good one is and what it gives. Below a refused one, why, and what would allow it. At most 120
+// columns wide, but for what can't be broken.
 std::string SensorsTable(const std::vector<SourceStatus>& sources);
 
 // From the bodies of /api/v1/services and /api/v1/alerts. kParse when they are not what we expect.

@@ -1,5 +1,6 @@
 #include "collector/frame.h"
 
+#include <cerrno>
 #include <cmath>
 #include <utility>
 
@@ -23,7 +24,15 @@ void Readings::AddSource(std::string source, std::string gives) {
   sources.push_back({std::move(source), std::move(gives), std::nullopt, {}});
 }
 
+// EACCES is the mode of a file, which this capability passes over; EPERM is a check of another
+// kind.
+std::string RemedyFor(const Error& error) {
+  if (error.code != ErrorCode::kPermission || error.sys_errno != EACCES) return "";
+  return "run as root, or: setcap cap_dac_read_search+ep $(command -v idlewatt)";
+}
+
 void Readings::AddRefused(std::string source, std::string gives, Error error, std::string remedy) {
+  if (remedy.empty()) remedy = RemedyFor(error);
   sources.push_back({std::move(source), std::move(gives), std::move(error), std::move(remedy)});
 }
 

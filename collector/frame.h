@@ -49,7 +49,11 @@ struct SourceStatus {
   std::string_view sampler{};
   std::chrono::nanoseconds period{0};
   std::chrono::nanoseconds cost{0};
+  std::optional<std::chrono::nanoseconds> age{};  // of its last good reading; nothing before one
 };
+
+// What would allow a read that the kernel refused with `error`; empty when we know nothing.
+std::string RemedyFor(const Error& error);
 
 // What one sampler read in one call.
 struct Readings {
@@ -66,6 +70,7 @@ struct Readings {
   bool Add(const std::shared_ptr<const Metric>& metric, std::span<const std::string_view> labels,
            double value);
   void AddSource(std::string source, std::string gives);
+  // Without a `remedy` it is RemedyFor(error).
   void AddRefused(std::string source, std::string gives, Error error, std::string remedy = {});
   void Clear();
 

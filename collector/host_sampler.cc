@@ -109,7 +109,7 @@ void HostSampler::ReadPressure(Readings& out) {
     refused.emplace_back(resource, std::move(read).error());
   }
   if (!any) {
-    const bool off = refused.front().second.code != ErrorCode::kParse;
+    const bool off = refused.front().second.code == ErrorCode::kNoData;
     out.AddRefused("pressure", std::string(kGives), std::move(refused.front().second),
                    off ? "boot with psi=1 on the kernel command line" : "");
     return;

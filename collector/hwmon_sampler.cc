@@ -13,21 +13,14 @@ namespace {
 using enum MetricKind;
 
 constexpr LabelNames kSensorLabels{{"chip", "sensor", "label"}};
-constexpr Metric kTemperature{"idlewatt_temperature_celsius", kGauge, "celsius", kSensorLabels,
-                              "Temperature of a sensor of a hardware monitoring chip"};
-constexpr Metric kTemperatureLimit{"idlewatt_temperature_limit_celsius",
-                                   kGauge,
-                                   "celsius",
-                                   {{"chip", "sensor", "label", "limit"}},
-                                   "Limits that a chip sets for a temperature"};
 constexpr Metric kFan{"idlewatt_fan_rpm", kGauge, "", kSensorLabels, "Turns of a fan per minute"};
 constexpr Metric kVoltage{"idlewatt_voltage_volts", kGauge, "volts", kSensorLabels,
                           "Voltage of a sensor of a hardware monitoring chip"};
 constexpr Metric kCurrent{"idlewatt_current_amperes", kGauge, "amperes", kSensorLabels,
                           "Current of a sensor of a hardware monitoring chip"};
 constexpr std::array<const Metric*, 7> kMetrics{
-    &kTemperature,         &kTemperatureLimit,     &kFan, &kVoltage, &kCurrent,
-    &metrics::kPowerWatts, &metrics::kEnergyJoules};
+    &metrics::kTemperature, &metrics::kTemperatureLimit, &kFan, &kVoltage, &kCurrent,
+    &metrics::kPowerWatts,  &metrics::kEnergyJoules};
 
 // The ACPI power meter measures the whole machine; any other channel is named after its chip.
 std::string DomainOf(const SensorReading& reading) {
@@ -51,7 +44,15 @@ const SamplerInfo& HwmonSampler::Info() {
 }
 
 Result<void> HwmonSampler::Read(TimePoint /*now*/, Readings& out) {
-  ASSIGN_OR_RETURN(const std::vector<SensorReading> readings, sensors_->Read());
+  const Result<std::vector<SensorReading>> read = sensors_->Read();
+  if (!read) {
+    const bool no_chip = read.error().code == ErrorCode::kNoData;
+    out.AddRefused(
+        "hwmon", std::string(Info().help), read.error(),
+        no_chip ? "load the drivers that sensors-detect finds; a virtual machine has none" : "");
+    return read.error();
+  }
+  const std::vector<SensorReading>& readings = *read;
   std::map<std::string, int> sensors;  // by chip
   Domains domains;
   for (const SensorReading& reading : readings) {
@@ -87,9 +88,10 @@ void HwmonSampler::Publish(const SensorReading& reading, Domains& domains, Readi
   };
   switch (reading.kind) {
     case SensorKind::kTemperature:
-      add(kTemperature);
+      add(metrics::kTemperature);
       for (const auto& [limit, value] : reading.limits) {
-        out.Add(kTemperatureLimit, {reading.chip, reading.sensor, reading.label, limit}, value);
+        out.Add(metrics::kTemperatureLimit, {reading.chip, reading.sensor, reading.label, limit},
+                value);
       }
       break;
     case SensorKind::kFan:

@@ -39,6 +39,44 @@ inline constexpr Metric kEnergyCounterResets{
     {{"source", "domain"}},
     "Times an energy counter fell without a wrap (suspend, driver reload)"};
 
+inline constexpr Metric kTemperature{"idlewatt_temperature_celsius",
+                                     kGauge,
+                                     "celsius",
+                                     {{"chip", "sensor", "label"}},
+                                     "Temperature of a sensor of a hardware monitoring chip"};
+inline constexpr Metric kTemperatureLimit{"idlewatt_temperature_limit_celsius",
+                                          kGauge,
+                                          "celsius",
+                                          {{"chip", "sensor", "label", "limit"}},
+                                          "Limits that a chip sets for a temperature"};
+inline constexpr Metric kZoneCelsius{"idlewatt_thermal_zone_celsius",
+                                     kGauge,
+                                     "celsius",
+                                     {{"zone", "type"}},
+                                     "Temperature of a thermal zone of the kernel"};
+inline constexpr Metric kZoneTripCelsius{
+    "idlewatt_thermal_zone_trip_celsius",
+    kGauge,
+    "celsius",
+    {{"zone", "type", "trip"}},
+    "Temperature at which the kernel acts on a thermal zone: active, passive, hot or critical"};
+inline constexpr Metric kCoolingState{"idlewatt_cooling_device_state",
+                                      kGauge,
+                                      "",
+                                      {{"device", "type"}},
+                                      "How hard a cooling device works now, 0 is not at all"};
+inline constexpr Metric kCoolingMaxState{"idlewatt_cooling_device_max_state",
+                                         kGauge,
+                                         "",
+                                         {{"device", "type"}},
+                                         "Hardest state of a cooling device"};
+inline constexpr Metric kThrottleEvents{
+    "idlewatt_thermal_throttle_events_total",
+    kCounter,
+    "",
+    {{"scope", "id"}},
+    "Times a core or package was slowed down because of heat, since boot"};
+
 inline constexpr Metric kServiceCpuSeconds{
     "idlewatt_service_cpu_seconds_total",
     kCounter,
@@ -81,6 +119,12 @@ inline constexpr Metric kServiceConnectionsSeen{
     "",
     {{"service"}},
     "TCP connections seen on the ports of a service, short ones included as far as they are seen"};
+inline constexpr Metric kServiceLastData{
+    "idlewatt_service_last_data_seconds",
+    kGauge,
+    "seconds",
+    {{"service"}},
+    "Time since data last came or went on an established TCP connection of a service"};
 inline constexpr Metric kServiceNetworkBytes{
     "idlewatt_service_network_bytes_total",
     kCounter,

@@ -31,7 +31,10 @@ const SamplerInfo& RaplSampler::Info() {
 Result<void> RaplSampler::Read(TimePoint now, Readings& out) {
   if (look_for_zones_) FindZones();
   if (zones_.empty()) {
-    return Error{ErrorCode::kNoData, sys_.PathOf(kClass), 0, "has no RAPL zone"};
+    Error error{ErrorCode::kNoData, sys_.PathOf(kClass), 0, "has no RAPL zone"};
+    out.AddRefused("rapl", "energy of CPU packages", error,
+                   "modprobe intel_rapl_msr (AMD too); a virtual machine has none");
+    return error;
   }
   std::vector<std::pair<const Zone*, Error>> refused;
   std::string gives;
@@ -53,10 +56,7 @@ Result<void> RaplSampler::Read(TimePoint now, Readings& out) {
   if (refused.size() == zones_.size()) {
     const Error& error = refused.back().second;
     if (error.code == ErrorCode::kGone) look_for_zones_ = true;  // the driver was unloaded
-    const bool permission = error.code == ErrorCode::kPermission;
-    out.AddRefused(
-        "rapl", "energy of CPU packages", error,
-        permission ? "run as root, or: setcap cap_dac_read_search+ep $(command -v idlewatt)" : "");
+    out.AddRefused("rapl", "energy of CPU packages", error);
     return error;
   }
   for (auto& [zone, error] : refused) {

@@ -30,7 +30,13 @@ constexpr Metric kDuration{"idlewatt_sampler_duration_seconds",
                            "seconds",
                            {{"sampler"}},
                            "How long the last reading of a sampler took"};
-constexpr std::array<const Metric*, 3> kMetrics{&kSuccess, &kDuration, &metrics::kSourceAvailable};
+constexpr Metric kAge{"idlewatt_sampler_age_seconds",
+                      kGauge,
+                      "seconds",
+                      {{"sampler"}},
+                      "Time since the last reading of a sampler that succeeded"};
+constexpr std::array<const Metric*, 4> kMetrics{&kSuccess, &kDuration, &kAge,
+                                                &metrics::kSourceAvailable};
 
 constexpr std::chrono::minutes kLongestBackOff{15};
 constexpr std::chrono::minutes kParseLogInterval{1};
@@ -152,7 +158,8 @@ void SamplingLoop::CollectLane(Entry& entry, TimePoint now, nanoseconds patience
                 "has not answered for " + std::to_string(kHungAfter.count()) + " s"};
     NoteFailure(entry, now, error);
     entry.succeeded = false;
-    entry.sources = {{std::string(entry.info->name), std::string(entry.info->help), error, {}}};
+    entry.sources = {{std::string(entry.info->name), std::string(entry.info->help), error,
+                      "the kernel log (dmesg) may name the driver that does not answer"}};
   }
   SamplerRun run{entry.info, SamplerRun::Outcome::kPending};
   run.period = entry.period;
@@ -170,6 +177,7 @@ void SamplingLoop::Finish(Entry& entry, TimePoint now, const Result<void>& resul
     run.count = readings.samples.size();
     frame.samples.insert(frame.samples.end(), readings.samples.begin(), readings.samples.end());
     if (readings.processes) frame.processes = std::move(readings.processes);
+    entry.read = entry.lane ? entry.requested : now.boot;
     entry.refusals = 0;
     if (entry.failing) spdlog::info("sampler {} reads again", entry.info->name);
     entry.failing.reset();
@@ -177,13 +185,8 @@ void SamplingLoop::Finish(Entry& entry, TimePoint now, const Result<void>& resul
     run.outcome = SamplerRun::Outcome::kFailed;
     run.error = result.error();
     if (entry.sources.empty()) {
-      entry.sources = {{std::string(entry.info->name),
-                        std::string(entry.info->help),
-                        result.error(),
-                        {},
-                        {},
-                        {},
-                        {}}};
+      entry.sources = {{std::string(entry.info->name), std::string(entry.info->help),
+                        result.error(), RemedyFor(result.error())}};
     }
     NoteFailure(entry, now, result.error());
   }
@@ -214,6 +217,11 @@ void SamplingLoop::AddOwnMetrics(Frame& frame) {
       readings.Add(kSuccess, {entry.info->name}, *entry.succeeded ? 1 : 0);
       readings.Add(kDuration, {entry.info->name}, ToSeconds(entry.duration));
     }
+    std::optional<nanoseconds> age;
+    if (entry.read) {
+      age = frame.begin.boot - *entry.read;
+      readings.Add(kAge, {entry.info->name}, ToSeconds(*age));
+    }
     for (const SourceStatus& source : entry.sources) {
       const std::string_view reason = source.error ? ErrorCodeName(source.error->code) : "";
       readings.Add(metrics::kSourceAvailable, {source.source, reason}, source.error ? 0 : 1);
@@ -221,6 +229,7 @@ void SamplingLoop::AddOwnMetrics(Frame& frame) {
       frame.sources.back().sampler = entry.info->name;
       frame.sources.back().cost = entry.duration;
       frame.sources.back().period = entry.period;
+      frame.sources.back().age = age;
     }
   }
   SamplerRun run{&Info(),           SamplerRun::Outcome::kOk, {},

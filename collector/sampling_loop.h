@@ -68,6 +68,7 @@ class SamplingLoop {
     BootTime requested;
     bool hung = false;              // and has not been answered for too long
     std::optional<bool> succeeded;  // the last reading; nothing before the first
+    std::optional<BootTime> read;   // when the last one that succeeded was begun
     std::chrono::nanoseconds duration{0};
     std::vector<SourceStatus> sources;
   };

@@ -8,9 +8,9 @@
 namespace idlewatt {
 namespace {
 
-constexpr std::array<const Metric*, 3> kMetrics{&metrics::kServiceConnections,
-                                                &metrics::kServiceConnectionsSeen,
-                                                &metrics::kServiceNetworkBytes};
+constexpr std::array<const Metric*, 4> kMetrics{
+    &metrics::kServiceConnections, &metrics::kServiceLastData, &metrics::kServiceConnectionsSeen,
+    &metrics::kServiceNetworkBytes};
 
 }  // namespace
 
@@ -36,7 +36,7 @@ std::map<uint16_t, std::string> SocketSampler::Ports() const {
   return ports;
 }
 
-Result<void> SocketSampler::Read(TimePoint /*now*/, Readings& out) {
+Result<void> SocketSampler::Read(TimePoint now, Readings& out) {
   const std::map<uint16_t, std::string> ports = Ports();
   if (ports.empty()) {
     // Not a failure: the next service that starts may have one.
@@ -48,47 +48,49 @@ Result<void> SocketSampler::Read(TimePoint /*now*/, Readings& out) {
   std::vector<uint16_t> numbers;
   numbers.reserve(ports.size());
   for (const auto& [port, service] : ports) numbers.push_back(port);
-  ASSIGN_OR_RETURN(const std::vector<TcpConnection> listed, lister_(numbers));
-  for (auto& [key, known] : connections_) known.listed = false;
-  std::map<std::string, int> established;
-  for (const auto& [port, service] : ports) established[service] = 0;
-  for (const TcpConnection& connection : listed) {
-    const std::string& service = ports.at(connection.port);
-    Account(connection, totals_[service]);
-    if (connection.established) ++established[service];
+  ASSIGN_OR_RETURN(const TcpListing listing, lister_(numbers));
+  ledger_.Take(now.boot, listing,
+               [&](uint16_t port) -> ConnectionTotals& { return totals_[ports.at(port)]; });
+  struct Now {
+    int established = 0;
+    std::optional<std::chrono::milliseconds> last_data;
+  };
+  std::map<std::string, Now> services;
+  for (const auto& [port, service] : ports) services[service] = {};
+  for (const TcpConnection& connection : listing.connections) {
+    if (!connection.established) continue;
+    Now& service = services[ports.at(connection.port)];
+    ++service.established;
+    if (!connection.last_data) continue;
+    service.last_data =
+        std::min(service.last_data.value_or(*connection.last_data), *connection.last_data);
   }
-  std::erase_if(connections_, [](const auto& item) { return !item.second.listed; });
-  for (const auto& [service, count] : established) {
-    Totals& totals = totals_[service];
+  for (const auto& [service, current] : services) {
+    ConnectionTotals& totals = totals_[service];
     totals.known = true;
-    out.Add(metrics::kServiceConnections, {service}, count);
+    out.Add(metrics::kServiceConnections, {service}, current.established);
     out.Add(metrics::kServiceConnectionsSeen, {service}, static_cast<double>(totals.seen));
     out.Add(metrics::kServiceNetworkBytes, {service, "in"}, static_cast<double>(totals.bytes_in));
     out.Add(metrics::kServiceNetworkBytes, {service, "out"}, static_cast<double>(totals.bytes_out));
+    if (current.last_data) {
+      out.Add(metrics::kServiceLastData, {service}, ToSeconds(*current.last_data));
+    }
   }
-  out.AddSource("sockets", "connections of " + std::to_string(ports.size()) + " ports");
+  AddSources(listing, ports.size(), out);
   return {};
 }
 
-void SocketSampler::Account(const TcpConnection& connection, Totals& totals) {
-  const auto [it, added] = connections_.try_emplace(connection.key);
-  Known& known = it->second;
-  known.listed = true;
-  if (added && !totals.known) {
-    // There before we were: what it carried so far is not ours to count.
-    known = {connection.bytes_in, connection.bytes_out, true};
+void SocketSampler::AddSources(const TcpListing& listing, size_t ports, Readings& out) {
+  const std::string gives = "connections of " + std::to_string(ports) + " ports; short ones by ";
+  if (!listing.untold) {
+    out.AddSource("sockets", gives + "the kernel's messages of their end");
     return;
   }
-  if (added) ++totals.seen;
-  if (connection.ended) return;
-  // A smaller number is another connection between the same addresses and ports.
-  if (connection.bytes_in < known.bytes_in || connection.bytes_out < known.bytes_out) {
-    ++totals.seen;
-    known = {0, 0, true};
-  }
-  totals.bytes_in += connection.bytes_in - known.bytes_in;
-  totals.bytes_out += connection.bytes_out - known.bytes_out;
-  known = {connection.bytes_in, connection.bytes_out, true};
+  out.AddSource("sockets", gives + "what they leave in TIME_WAIT");
+  const bool permission = listing.untold->code == ErrorCode::kPermission;
+  out.AddRefused(
+      "sockets:ends", "connections shorter than a tick, whoever ends them; their last bytes",
+      *listing.untold, permission ? "setcap cap_net_admin+ep $(command -v idlewatt)" : "");
 }
 
 }  // namespace idlewatt

@@ -4,38 +4,29 @@
 #include <functional>
 #include <map>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
-#include "base/unique_fd.h"
+#include "collector/connection_ledger.h"
 #include "collector/sampler.h"
 #include "collector/service_directory.h"
+#include "collector/tcp_connection.h"
 
 namespace idlewatt {
 
-// One TCP connection at the side of a service, as SOCK_DIAG shows it.
-struct TcpConnection {
-  std::string key;    // addresses and ports, the service's side first
-  uint16_t port = 0;  // the service's
-  bool established = false;
-  bool ended = false;      // or not begun: its bytes are not known
-  uint64_t bytes_in = 0;   // received by the service
-  uint64_t bytes_out = 0;  // sent by it and acknowledged
-};
-
 // Connections and bytes on the ports of the services: is anybody using them?
 // Source:  NETLINK_SOCK_DIAG with tcp_info, IPv4 and IPv6; needs no right. A connection that came
-//          and went between two reads shows as TIME_WAIT, on the service's side or, for clients
-//          on this machine, on theirs.
-// Units:   bytes and counts.
+//          and went between two reads is told of by the kernel at its end. Where it does not tell,
+//          it shows as TIME_WAIT, on the service's side or, for clients on this machine, on theirs.
+//          Our own probes (base/own_address.h) are left out.
+// Units:   bytes, counts, and seconds since data last came or went.
 // Errors:  of netlink: the read fails. No service with a port: a refused source, and no values.
+//          No messages of ends: a refused source of its own; the rest is given.
 // Threads: sampler thread only.
-// Owns:    one netlink socket.
+// Owns:    two netlink sockets.
 class SocketSampler final : public Sampler {
  public:
-  // Lists the connections whose near port is in `ports` (sorted).
-  using Lister =
-      std::function<Result<std::vector<TcpConnection>>(const std::vector<uint16_t>& ports)>;
+  // Looks at the connections whose near port is in `ports` (sorted).
+  using Lister = std::function<Result<TcpListing>(const std::vector<uint16_t>& ports)>;
 
   // `directory` may be null and must outlive this object.
   SocketSampler(std::vector<WatchedService> watched, ServiceDirectory* directory, Lister lister);
@@ -44,29 +35,23 @@ class SocketSampler final : public Sampler {
   Result<void> Read(TimePoint now, Readings& out) override;
 
  private:
-  struct Totals {
-    uint64_t seen = 0;
-    uint64_t bytes_in = 0;
-    uint64_t bytes_out = 0;
-    bool known = false;  // its connections were listed before
-  };
-  struct Known {
-    uint64_t bytes_in = 0;
-    uint64_t bytes_out = 0;
-    bool listed = false;
-  };
-
   std::map<uint16_t, std::string> Ports() const;
-  void Account(const TcpConnection& connection, Totals& totals);
+  static void AddSources(const TcpListing& listing, size_t ports, Readings& out);
 
   const std::vector<WatchedService> watched_;
   ServiceDirectory* const directory_;
   const Lister lister_;
-  std::map<std::string, Totals> totals_;  // by service
-  std::unordered_map<std::string, Known> connections_;
+  std::map<std::string, ConnectionTotals> totals_;  // by service
+  ConnectionLedger ledger_;
+};
+
+struct SockDiagOptions {
+  bool watch_ends = true;  // false: as where the kernel does not tell of them
+  // For messages of ends that wait for the next look; about 1 KB each. More are lost.
+  int receive_bytes = 1 << 20;
 };
 
 // The lister that asks this machine's kernel.
-SocketSampler::Lister MakeSockDiagLister();
+SocketSampler::Lister MakeSockDiagLister(SockDiagOptions options = {});
 
 }  // namespace idlewatt

@@ -1,40 +1,25 @@
 #include "collector/thermal_sampler.h"
 
 #include <array>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "base/text.h"
 #include "base/units.h"
+#include "collector/metrics.h"
 
 namespace idlewatt {
 namespace {
 
-using enum MetricKind;
+constexpr std::array<const Metric*, 5> kMetrics{&metrics::kZoneCelsius, &metrics::kZoneTripCelsius,
+                                                &metrics::kCoolingState, &metrics::kCoolingMaxState,
+                                                &metrics::kThrottleEvents};
 
-constexpr Metric kZoneCelsius{"idlewatt_thermal_zone_celsius",
-                              kGauge,
-                              "celsius",
-                              {{"zone", "type"}},
-                              "Temperature of a thermal zone of the kernel"};
-constexpr Metric kCoolingState{"idlewatt_cooling_device_state",
-                               kGauge,
-                               "",
-                               {{"device", "type"}},
-                               "How hard a cooling device works now, 0 is not at all"};
-constexpr Metric kCoolingMaxState{"idlewatt_cooling_device_max_state",
-                                  kGauge,
-                                  "",
-                                  {{"device", "type"}},
-                                  "Hardest state of a cooling device"};
-constexpr Metric kThrottleEvents{
-    "idlewatt_thermal_throttle_events_total",
-    kCounter,
-    "",
-    {{"scope", "id"}},
-    "Times a core or package was slowed down because of heat, since boot"};
-constexpr std::array<const Metric*, 4> kMetrics{&kZoneCelsius, &kCoolingState, &kCoolingMaxState,
-                                                &kThrottleEvents};
+// Trip points are settings: they change when somebody sets them, not with the heat.
+constexpr std::chrono::minutes kTripInterval{1};
+// A trip that is not set reads as 0 (x86_pkg_temp) or as a number no thing is made for.
+constexpr int64_t kHottestTrip = 1'000'000;  // millidegrees
 
 constexpr std::string_view kClass = "class/thermal/";
 constexpr std::string_view kCpus = "devices/system/cpu/";
@@ -42,6 +27,19 @@ constexpr std::string_view kCpus = "devices/system/cpu/";
 std::string TypeOf(const FileRoot& sys, const std::string& folder) {
   const Result<std::string> type = sys.Read(folder + "/type");
   return type ? ToValidUtf8(Trim(*type)) : std::string("unknown");
+}
+
+bool IsTripType(std::string_view type) {
+  return type == "active" || type == "passive" || type == "hot" || type == "critical";
+}
+
+// "trip_point_3" of "trip_point_3_type".
+std::optional<std::string_view> TripOf(std::string_view file) {
+  constexpr std::string_view kPrefix = "trip_point_";
+  constexpr std::string_view kSuffix = "_type";
+  if (!file.starts_with(kPrefix) || !file.ends_with(kSuffix)) return std::nullopt;
+  if (file.size() <= kPrefix.size() + kSuffix.size()) return std::nullopt;
+  return file.substr(0, file.size() - kSuffix.size());
 }
 
 bool IsCpuFolder(std::string_view name) {
@@ -57,7 +55,11 @@ const SamplerInfo& ThermalSampler::Info() {
   return kInfo;
 }
 
-Result<void> ThermalSampler::Read(TimePoint /*now*/, Readings& out) {
+Result<void> ThermalSampler::Read(TimePoint now, Readings& out) {
+  if (now.boot >= next_trips_) {
+    trips_.clear();
+    next_trips_ = now.boot + kTripInterval;
+  }
   const auto names = sys_.List("class/thermal");
   int found = ReadThrottling(out);
   if (names) found += ReadZones(*names, out) + ReadCoolingDevices(*names, out);
@@ -82,10 +84,39 @@ int ThermalSampler::ReadZones(const std::vector<std::string>& names, Readings& o
       continue;
     }
     const std::string_view number = std::string_view(name).substr(kPrefix.size());
-    out.Add(kZoneCelsius, {number, type}, MilliCelsius{*temp}.Si());
+    out.Add(metrics::kZoneCelsius, {number, type}, MilliCelsius{*temp}.Si());
+    for (const Trip& trip : TripsOf(folder, type)) {
+      out.Add(metrics::kZoneTripCelsius, {number, type, trip.name}, trip.celsius);
+    }
   }
   if (found > 0) out.AddSource("thermal_zone", std::to_string(found) + " thermal zones");
   return found;
+}
+
+// Of several trips of one type the second is "passive#2", in the order of their numbers.
+const std::vector<ThermalSampler::Trip>& ThermalSampler::TripsOf(const std::string& folder,
+                                                                 const std::string& type) {
+  const auto [it, added] = trips_.try_emplace(folder + "/" + type);
+  std::vector<Trip>& trips = it->second;
+  if (!added) return trips;
+  std::map<int, std::string> types;  // by number: trip 10 comes after trip 9
+  const auto files = sys_.List(folder);
+  for (const std::string& file : files.value_or(std::vector<std::string>())) {
+    const std::optional<std::string_view> trip = TripOf(file);
+    const auto number = trip ? ParseNumber<int>(trip->substr(trip->rfind('_') + 1)) : std::nullopt;
+    const Result<std::string> kind = number ? sys_.Read(folder + "/" + file) : std::string();
+    if (number && kind && IsTripType(Trim(*kind))) types.emplace(*number, Trim(*kind));
+  }
+  std::map<std::string, int> copies;
+  for (const auto& [number, kind] : types) {
+    const std::string name = "/trip_point_" + std::to_string(number) + "_temp";
+    const Result<int64_t> temp = sys_.ReadInt(folder + name);
+    const int copy = ++copies[kind];
+    if (!temp || *temp <= 0 || *temp > kHottestTrip) continue;
+    trips.push_back(
+        {copy == 1 ? kind : kind + "#" + std::to_string(copy), MilliCelsius{*temp}.Si()});
+  }
+  return trips;
 }
 
 int ThermalSampler::ReadCoolingDevices(const std::vector<std::string>& names, Readings& out) {
@@ -101,11 +132,11 @@ int ThermalSampler::ReadCoolingDevices(const std::vector<std::string>& names, Re
     if (!state) {
       out.AddRefused("thermal:" + name, "state of cooling device " + type, state.error());
     } else if (*state >= 0) {  // some drivers say -1 for "not known"
-      out.Add(kCoolingState, {number, type}, static_cast<double>(*state));
+      out.Add(metrics::kCoolingState, {number, type}, static_cast<double>(*state));
     }
     const Result<int64_t> max_state = sys_.ReadInt(folder + "/max_state");
     if (max_state && *max_state >= 0) {
-      out.Add(kCoolingMaxState, {number, type}, static_cast<double>(*max_state));
+      out.Add(metrics::kCoolingMaxState, {number, type}, static_cast<double>(*max_state));
     }
   }
   if (found > 0) out.AddSource("cooling_device", std::to_string(found) + " cooling devices");
@@ -129,11 +160,12 @@ int ThermalSampler::ReadThrottling(Readings& out) {
     if (!package || !core) continue;
     const std::string package_id = std::to_string(*package);
     if (core_count && cores.emplace(*package, *core).second) {
-      out.Add(kThrottleEvents, {"core", package_id + ":" + std::to_string(*core)},
+      out.Add(metrics::kThrottleEvents, {"core", package_id + ":" + std::to_string(*core)},
               static_cast<double>(*core_count));
     }
     if (package_count && packages.insert(*package).second) {
-      out.Add(kThrottleEvents, {"package", package_id}, static_cast<double>(*package_count));
+      out.Add(metrics::kThrottleEvents, {"package", package_id},
+              static_cast<double>(*package_count));
     }
   }
   const int found = static_cast<int>(cores.size() + packages.size());

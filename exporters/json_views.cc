@@ -252,13 +252,18 @@ Json ThermalJson(const Snapshot& snapshot) {
 Json SensorsJson(const Snapshot& snapshot) {
   Json sources = Json::array();
   for (const SourceStatus& source : snapshot.sources) {
+    const bool measured = source.period.count() > 0;
     sources.push_back(
         {{"source", source.source},
          {"gives", source.gives},
          {"available", !source.error.has_value()},
          {"reason", source.error ? Json(ErrorCodeName(source.error->code)) : Json(nullptr)},
          {"message", source.error ? Json(source.error->ToString()) : Json(nullptr)},
-         {"remedy", source.remedy.empty() ? Json(nullptr) : Json(source.remedy)}});
+         {"remedy", source.remedy.empty() ? Json(nullptr) : Json(source.remedy)},
+         {"sampler", source.sampler},
+         {"every_seconds", measured ? Json(ToSeconds(source.period)) : Json(nullptr)},
+         {"cost_seconds", measured ? Json(ToSeconds(source.cost)) : Json(nullptr)},
+         {"age_seconds", source.age ? Json(ToSeconds(*source.age)) : Json(nullptr)}});
   }
   return {{"sources", sources}};
 }

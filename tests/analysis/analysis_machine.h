@@ -176,6 +176,13 @@ class AnalysisMachine {
   const Analyzer& analyzer() const { return analyzer_; }
   std::vector<AlertStatus> Alerts() const { return analyzer_.Alerts(); }
   std::vector<SourceStatus> sources;  // of the analysis, in the last tick
+  // One of them; null when it is not there.
+  const SourceStatus* Source(std::string_view name) const {
+    for (const SourceStatus& source : sources) {
+      if (source.source == name) return &source;
+    }
+    return nullptr;
+  }
 
   std::optional<double> Get(const Metric& metric,
                             std::initializer_list<std::string_view> labels) const {

@@ -150,8 +150,8 @@ TEST(PowerLedgerTest, DerivedSeriesAreNoMeters) {
   machine.Run("a", 1);
   for (int i = 0; i < 5; ++i) {
     machine.Tick(seconds(5));
-    ASSERT_EQ(machine.sources.size(), 1u) << "tick " << i;
-    EXPECT_FALSE(machine.sources[0].error.has_value());
+    ASSERT_NE(machine.Source("model"), nullptr) << "tick " << i;
+    EXPECT_FALSE(machine.Source("model")->error.has_value());
   }
   EXPECT_DOUBLE_EQ(machine.Watts("model", "system").value(), 10);
   EXPECT_DOUBLE_EQ(machine.Joules("model", "system").value(), 4 * 5 * 10);
@@ -190,7 +190,7 @@ TEST(PowerLedgerTest, ModelIsUsedOnlyWhereNothingMeters) {
   EXPECT_EQ(machine.Watts("model", "system"), std::nullopt);
   EXPECT_EQ(machine.Joules("model", "system"), std::nullopt);
   EXPECT_EQ(CurrentMachinePower(machine.snapshot())->source, "rapl");
-  EXPECT_TRUE(machine.sources.empty());
+  EXPECT_EQ(machine.Source("model"), nullptr);
 }
 
 TEST(PowerLedgerTest, PartOfAMachineIsNoMeterOfIt) {
@@ -206,10 +206,9 @@ TEST(PowerLedgerTest, WithoutMeterAndModelItSaysHowToSetOne) {
   AnalysisMachine machine;
   machine.Tick();
   machine.Tick(seconds(5));
-  ASSERT_EQ(machine.sources.size(), 1u);
-  EXPECT_EQ(machine.sources[0].source, "model");
-  EXPECT_EQ(machine.sources[0].error->code, ErrorCode::kNoData);
-  EXPECT_NE(machine.sources[0].remedy.find("[collector.power.model]"), std::string::npos);
+  ASSERT_NE(machine.Source("model"), nullptr);
+  EXPECT_EQ(machine.Source("model")->error.value().code, ErrorCode::kNoData);
+  EXPECT_NE(machine.Source("model")->remedy.find("[collector.power.model]"), std::string::npos);
   EXPECT_FALSE(CurrentMachinePower(machine.snapshot()).has_value());
 }
 

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "base/text.h"
+
 namespace idlewatt {
 namespace {
 
@@ -18,9 +22,47 @@ TEST(TextTableTest, AlignsColumnsByTheirWidestCell) {
 TEST(SensorsTableTest, SaysWhyAndWhatWouldHelp) {
   SourceStatus refused{"rapl", "energy", Error{ErrorCode::kPermission, "energy_uj", 13, ""},
                        "run as root"};
+  refused.period = std::chrono::seconds(5);
+  refused.cost = std::chrono::microseconds(1234);
+  SourceStatus read{"thermal_zone", "2 thermal zones", std::nullopt, {}};
+  read.period = std::chrono::seconds(15);
+  read.cost = std::chrono::microseconds(80);
+  read.age = std::chrono::seconds(65);
+  const SourceStatus derived{"model", "power", std::nullopt, {}};
+  EXPECT_EQ(SensorsTable({refused, read, derived}),
+            "SOURCE        STATE       EVERY    COST    AGE  GIVES\n"
+            "rapl          permission     5s  1.2 ms      -  energy\n"
+            "    why:    energy_uj: Permission denied\n"
+            "    remedy: run as root\n"
+            "thermal_zone  ok            15s   80 us  1m 5s  2 thermal zones\n"
+            "model         ok              -       -      -  power\n"
+            "COST is that of one read of all sources of a sampler together, AGE that of the last "
+            "good one.\n");
+}
+
+TEST(SensorsTableTest, FitsATerminalOf120Columns) {
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "größe ";
+  const SourceStatus refused{"hwmon:nvme-pci-0300/temp1", text,
+                             Error{ErrorCode::kTransient, text, 0, text}, text};
   const std::string table = SensorsTable({refused});
-  EXPECT_NE(table.find("permission: energy_uj: Permission denied"), std::string::npos) << table;
-  EXPECT_NE(table.find("run as root"), std::string::npos);
+  size_t lines = 0;
+  for (const std::string_view line : Split(table, '\n')) {
+    const auto letters = std::count_if(line.begin(), line.end(), [](char c) {
+      return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+    });
+    EXPECT_LE(letters, 120) << line;
+    ++lines;
+  }
+  EXPECT_GT(lines, 20U);
+  // A word that is longer than a line stays whole: it may be a command or a path.
+  const std::string path(200, 'x');
+  const SourceStatus odd{"a", "b", Error{ErrorCode::kGone, path, 0, "is gone"}, {}};
+  EXPECT_NE(SensorsTable({odd}).find(path + ":"), std::string::npos);
+}
+
+TEST(SensorsTableTest, WithoutSourcesThereIsTheHead) {
+  EXPECT_EQ(SensorsTable({}).find("SOURCE"), 0U);
 }
 
 TEST(StatusTableTest, ShowsUnknownAsADash) {

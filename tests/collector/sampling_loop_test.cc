@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <functional>
 
 #include "tests/collector/readings_support.h"
@@ -169,6 +170,51 @@ TEST_F(SamplingLoopTest, SuccessAndDurationArePublishedForEverySampler) {
   EXPECT_EQ(values.at("idlewatt_sampler_success{sampler=\"slow\"}"), 0);
   EXPECT_GE(values.at("idlewatt_sampler_duration_seconds{sampler=\"fast\"}"), 0);
   EXPECT_EQ(values.count("idlewatt_sampler_duration_seconds{sampler=\"slow\"}"), 1U);
+}
+
+TEST_F(SamplingLoopTest, TheAgeIsThatOfTheLastReadingThatSucceeded) {
+  const auto script = Add(kFast);
+  Add(kSlow)->error = ErrorCode::kTransient;
+  Start();
+  Tick();
+  EXPECT_EQ(Values().at("idlewatt_sampler_age_seconds{sampler=\"fast\"}"), 0);
+  EXPECT_EQ(Values().count("idlewatt_sampler_age_seconds{sampler=\"slow\"}"), 0U);
+  script->error = ErrorCode::kNoData;  // backs off
+  for (int i = 1; i <= 3; ++i) {
+    Tick();
+    EXPECT_EQ(Values().at("idlewatt_sampler_age_seconds{sampler=\"fast\"}"), 5 * i);
+    EXPECT_EQ(sink.frames.back().sources.at(0).age, seconds(5 * i));
+    EXPECT_EQ(sink.frames.back().sources.at(1).age, std::nullopt);
+  }
+}
+
+TEST_F(SamplingLoopTest, TheAgeOfALateReadingCountsFromItsBegin) {
+  const auto script = Add(kLane);
+  script->Block();
+  Start();
+  Tick();
+  Tick();
+  EXPECT_EQ(Values().count("idlewatt_sampler_age_seconds{sampler=\"lane\"}"), 0U);
+  script->Release();
+  script->WaitForReads(1);
+  while (Last(kLane) != Outcome::kOk) loop->Tick();
+  EXPECT_EQ(Values().at("idlewatt_sampler_age_seconds{sampler=\"lane\"}"), 10);
+}
+
+TEST_F(SamplingLoopTest, ASamplerRefusedWithoutARowSaysWhatWouldHelp) {
+  class Refused final : public Sampler {
+   public:
+    const SamplerInfo& info() const override { return kFast; }
+    Result<void> Read(TimePoint /*now*/, Readings& /*out*/) override {
+      return ErrnoError(EACCES, "energy_uj");
+    }
+  };
+  samplers.push_back({std::make_unique<Refused>(), seconds(0)});
+  Start();
+  Tick();
+  const SourceStatus& row = sink.frames.back().sources.at(0);
+  EXPECT_EQ(row.error.value().ToString(), "energy_uj: Permission denied");
+  EXPECT_NE(row.remedy.find("cap_dac_read_search"), std::string::npos);
 }
 
 TEST_F(SamplingLoopTest, AnErrorDiscardsTheSamplesAndKeepsTheSources) {

@@ -215,6 +215,16 @@ TEST_F(SnapshotTest, AFailureKeepsTheValueForThreePeriods) {
   EXPECT_EQ(Zone("a"), nullptr);
 }
 
+TEST_F(SnapshotTest, AHangKeepsTheValueForThreePeriods) {
+  Tick(Outcome::kOk, {{"a", 1}});
+  for (int i = 0; i < 3; ++i) {
+    Tick(Outcome::kPending);
+    ASSERT_NE(Zone("a"), nullptr) << i;
+  }
+  Tick(Outcome::kPending);
+  EXPECT_EQ(Zone("a"), nullptr);
+}
+
 TEST_F(SnapshotTest, AValueKeepsItsOwnTimeWhileItIsKept) {
   const BootTime read = clock.Now().boot;
   Tick(Outcome::kOk, {{"a", 1}});

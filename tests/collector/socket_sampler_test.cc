@@ -6,9 +6,12 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <chrono>
+#include <functional>
 #include <set>
 
+#include "base/own_address.h"
 #include "base/unique_fd.h"
 #include "tests/collector/readings_support.h"
 #include "tests/support/fake_proc.h"
@@ -26,23 +29,30 @@ WatchedService Watch(const std::string& name, uint16_t port) {
 class SocketSamplerTest : public ::testing::Test {
  protected:
   void Start(std::vector<WatchedService> watched) {
-    sampler.emplace(
-        std::move(watched), &directory,
-        [this](const std::vector<uint16_t>& ports) -> Result<std::vector<TcpConnection>> {
-          asked = ports;
-          if (error) return *error;
-          return listed;
-        });
+    sampler.emplace(std::move(watched), &directory,
+                    [this](const std::vector<uint16_t>& ports) -> Result<TcpListing> {
+                      asked = ports;
+                      if (error) return *error;
+                      return listing;
+                    });
     driver.emplace(*sampler);
   }
+  // A socket of its own for each key.
   static TcpConnection Open(const std::string& key, uint64_t in, uint64_t out, uint16_t port = 80) {
-    return {key, port, true, false, in, out};
+    return {key, std::hash<std::string>()(key), port, true, false, in, out};
   }
   static TcpConnection Ended(const std::string& key, uint16_t port = 80) {
-    return {key, port, false, true, 0, 0};
+    return {key, 0, port, false, true, 0, 0};
   }
+  // One reading where the kernel does not tell of ends.
   void Read(std::vector<TcpConnection> connections) {
-    listed = std::move(connections);
+    listing = {std::move(connections)};
+    listing.untold = Error{ErrorCode::kPermission, "NETLINK_SOCK_DIAG", EPERM, ""};
+    driver->Read();
+  }
+  // And one where it does.
+  void ReadTold(std::vector<TcpConnection> connections, std::vector<TcpConnection> destroyed) {
+    listing = {std::move(connections), std::move(destroyed), true, std::nullopt};
     driver->Read();
   }
   double Connections(const std::string& service = "web") const {
@@ -58,7 +68,7 @@ class SocketSamplerTest : public ::testing::Test {
   }
 
   FakeDirectory directory;
-  std::vector<TcpConnection> listed;
+  TcpListing listing;
   std::vector<uint16_t> asked;
   std::optional<Error> error;
   std::optional<SocketSampler> sampler;
@@ -127,7 +137,9 @@ TEST_F(SocketSamplerTest, ALongConnectionThatEndsIsSeenOnce) {
 TEST_F(SocketSamplerTest, AddressesUsedAgainAreAnotherConnection) {
   Start({Watch("web", 80)});
   Read({Open("a", 1000, 2000)});
-  Read({Open("a", 5, 6)});
+  TcpConnection again = Open("a", 5, 6);
+  ++again.cookie;
+  Read({again});
   EXPECT_EQ(Seen(), 1);
   EXPECT_EQ(Bytes("in"), 5);
   EXPECT_EQ(Bytes("out"), 6);
@@ -176,6 +188,140 @@ TEST_F(SocketSamplerTest, AnErrorOfTheKernelIsHandedOn) {
   EXPECT_EQ(driver->result.error().code, ErrorCode::kTransient);
 }
 
+TEST_F(SocketSamplerTest, TheLastDataIsThatOfTheConnectionThatCarriedSomeLast) {
+  using std::chrono::milliseconds;
+  Start({Watch("web", 80), Watch("db", 5432)});
+  TcpConnection quiet = Open("a", 1, 1);
+  quiet.last_data = milliseconds(90'000);
+  TcpConnection busy = Open("b", 1, 1);
+  busy.last_data = milliseconds(250);
+  TcpConnection closing = Open("c", 1, 1);
+  closing.established = false;
+  closing.last_data = milliseconds(0);
+  Read({quiet, busy, closing});
+  EXPECT_EQ(driver->values.at("idlewatt_service_last_data_seconds{service=\"web\"}"), 0.25);
+  EXPECT_EQ(driver->values.count("idlewatt_service_last_data_seconds{service=\"db\"}"), 0U);
+  Read({});
+  EXPECT_EQ(driver->values.count("idlewatt_service_last_data_seconds{service=\"web\"}"), 0U);
+}
+
+TEST_F(SocketSamplerTest, TheSourceSaysHowShortConnectionsAreSeen) {
+  Start({Watch("web", 80)});
+  ReadTold({}, {});
+  EXPECT_EQ(driver->sources.at("sockets"),
+            "connections of 1 ports; short ones by the kernel's messages of their end");
+  EXPECT_EQ(driver->sources.size(), 1U);
+  Read({});
+  EXPECT_EQ(driver->sources.at("sockets"),
+            "connections of 1 ports; short ones by what they leave in TIME_WAIT");
+  EXPECT_EQ(driver->sources.at("sockets:ends"), "!permission");
+  EXPECT_FALSE(driver->rows.back().remedy.empty());
+}
+
+TEST_F(SocketSamplerTest, AConnectionThatCameAndWentIsSeenByTheMessageOfItsEnd) {
+  Start({Watch("web", 80)});
+  ReadTold({}, {Open("early", 9, 9)});  // before the first look
+  EXPECT_EQ(Seen(), 0);
+  ReadTold({}, {Open("a", 10, 20)});
+  EXPECT_EQ(Seen(), 1);
+  EXPECT_EQ(Bytes("in"), 10);
+  EXPECT_EQ(Bytes("out"), 20);
+}
+
+TEST_F(SocketSamplerTest, TheLastBytesOfAListedConnectionAreThoseOfItsEnd) {
+  Start({Watch("web", 80)});
+  ReadTold({}, {});
+  ReadTold({Open("a", 10, 20)}, {});
+  ReadTold({}, {Open("a", 15, 300)});
+  EXPECT_EQ(Seen(), 1);
+  EXPECT_EQ(Bytes("in"), 15);
+  EXPECT_EQ(Bytes("out"), 300);
+}
+
+TEST_F(SocketSamplerTest, AConnectionThatShowsInEveryWayCountsOnce) {
+  Start({Watch("web", 80)});
+  ReadTold({}, {});
+  // Listed and ended within one look; what it leaves shows at the same time and later.
+  ReadTold({Open("a", 10, 20), Ended("a")}, {Open("a", 11, 21)});
+  ReadTold({Ended("a")}, {});
+  ReadTold({Ended("a")}, {Open("a", 11, 21)});
+  EXPECT_EQ(Seen(), 1);
+  EXPECT_EQ(Bytes("in"), 11);
+  EXPECT_EQ(Bytes("out"), 21);
+}
+
+TEST_F(SocketSamplerTest, WhatIsLeftCountsOnceWhateverComesFirst) {
+  Start({Watch("web", 80)});
+  ReadTold({}, {});
+  ReadTold({Ended("a")}, {});  // the message is on its way
+  EXPECT_EQ(Seen(), 0);
+  ReadTold({Ended("a")}, {Open("a", 10, 20)});
+  EXPECT_EQ(Seen(), 1);
+  ReadTold({Ended("b")}, {Open("b", 10, 20)});
+  ReadTold({Ended("b")}, {});
+  EXPECT_EQ(Seen(), 2);
+}
+
+TEST_F(SocketSamplerTest, AMessageThatIsLateIsThatOfTheConnectionListedBefore) {
+  Start({Watch("web", 80)});
+  ReadTold({}, {});
+  ReadTold({Open("a", 10, 20)}, {});
+  ReadTold({}, {});
+  ReadTold({}, {Open("a", 12, 20)});
+  EXPECT_EQ(Seen(), 1);
+  EXPECT_EQ(Bytes("in"), 12);
+}
+
+TEST_F(SocketSamplerTest, WhereMessagesWereLostWhatIsLeftCounts) {
+  Start({Watch("web", 80)});
+  ReadTold({}, {});
+  ReadTold({Ended("old")}, {Open("old", 1, 1)});
+  EXPECT_EQ(Seen(), 1);
+  // Of three that ended one was told of; what "old" left is still there.
+  listing = {{Ended("old"), Ended("a"), Ended("b"), Ended("c")}, {Open("b", 10, 20)}, false, {}};
+  driver->Read();
+  EXPECT_EQ(Seen(), 4);
+  EXPECT_EQ(Bytes("in"), 11);
+  // The message of one of them was only late.
+  ReadTold({Ended("old"), Ended("a"), Ended("b"), Ended("c")}, {Open("c", 5, 5)});
+  EXPECT_EQ(Seen(), 4);
+  EXPECT_EQ(Bytes("in"), 16);
+}
+
+// The kernel sends the messages from a thread of its own.
+TEST_F(SocketSamplerTest, WhereTheLossIsNoticedLateWhatIsLeftCountsToo) {
+  Start({Watch("web", 80)});
+  ReadTold({}, {});
+  ReadTold({Ended("a"), Ended("b")}, {Open("b", 10, 20)});
+  EXPECT_EQ(Seen(), 1);
+  listing = {{Ended("a"), Ended("b")}, {}, false, {}};
+  driver->Read();
+  driver->Read();
+  EXPECT_EQ(Seen(), 2);
+}
+
+TEST_F(SocketSamplerTest, ALossLongAfterSaysNothingOfWhatIsLeft) {
+  Start({Watch("web", 80)});
+  ReadTold({}, {});
+  ReadTold({Ended("a")}, {Open("a", 10, 20)});
+  for (int i = 0; i < 4; ++i) {
+    driver->clock.Advance(std::chrono::seconds(5));
+    ReadTold({Ended("a")}, {});
+  }
+  listing = {{Ended("a")}, {}, false, {}};
+  driver->Read();
+  EXPECT_EQ(Seen(), 1);
+}
+
+TEST_F(SocketSamplerTest, ASocketThatWasResetTakesNothingBack) {
+  Start({Watch("web", 80)});
+  ReadTold({}, {});
+  ReadTold({Open("a", 10, 20)}, {});
+  ReadTold({}, {Open("a", 0, 0)});
+  EXPECT_EQ(Seen(), 1);
+  EXPECT_EQ(Bytes("in"), 10);
+}
+
 // One TCP connection on the loopback of this machine, for the lister that asks the kernel.
 class SockDiagTest : public ::testing::Test {
  protected:
@@ -197,8 +343,12 @@ class SockDiagTest : public ::testing::Test {
     port = ntohs(name.sin6_port);  // in the same place for both families
     for (TcpConnection& connection : All()) before.insert(std::move(connection.key));
   }
-  void Connect() {
+  // `own`: from the address of our own probes.
+  void Connect(bool own = false) {
     client = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (own) {
+      ASSERT_TRUE(BindOwnAddress(client.get()).ok());
+    }
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
@@ -207,13 +357,33 @@ class SockDiagTest : public ::testing::Test {
     accepted = UniqueFd(::accept4(server.get(), nullptr, nullptr, SOCK_CLOEXEC));
     ASSERT_TRUE(accepted);
   }
+  void SendHello() {
+    ASSERT_EQ(::send(client.get(), "hello", 5, 0), 5);
+    std::array<char, 8> buffer{};
+    ASSERT_EQ(::recv(accepted.get(), buffer.data(), buffer.size(), 0), 5);
+  }
+  // Both ends, the client's first; with a reset, nothing stays in TIME_WAIT.
+  void CloseByClient(bool reset = false) {
+    const linger abort{1, 0};
+    if (reset) ::setsockopt(client.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
+    client.reset();
+    std::array<char, 8> buffer{};
+    EXPECT_EQ(::recv(accepted.get(), buffer.data(), buffer.size(), 0), reset ? -1 : 0);
+    accepted.reset();
+  }
+  void CloseByServer() {
+    accepted.reset();
+    std::array<char, 8> buffer{};
+    EXPECT_EQ(::recv(client.get(), buffer.data(), buffer.size(), 0), 0);
+    client.reset();
+  }
   std::vector<TcpConnection> All() {
     auto connections = lister({port});
     if (!connections) {
       ADD_FAILURE() << connections.error().ToString();
       return {};
     }
-    return *std::move(connections);
+    return std::move(connections->connections);
   }
   // Without what an earlier user of the port left behind.
   std::vector<TcpConnection> List() {
@@ -273,9 +443,7 @@ TEST_F(SockDiagTest, ASocketWithoutBytesIsNoNewConnection) {
   Connect();
   SocketSampler sampler({Watch("web", port)}, nullptr, MakeSockDiagLister());
   SamplerDriver driver(sampler);
-  ASSERT_EQ(::send(client.get(), "hello", 5, 0), 5);
-  std::array<char, 8> buffer{};
-  ASSERT_EQ(::recv(accepted.get(), buffer.data(), buffer.size(), 0), 5);
+  SendHello();
   driver.Read();
   // The server closes first and the client does not. Once its FIN is acknowledged, which the
   // client does within 40 ms, all that is left of it is FIN_WAIT2 without tcp_info.
@@ -290,6 +458,194 @@ TEST_F(SockDiagTest, ASocketWithoutBytesIsNoNewConnection) {
   client.reset();
   driver.Read();
   EXPECT_EQ(driver.values.at("idlewatt_service_connections_seen_total{service=\"web\"}"), 0);
+}
+
+// The whole way on a live machine: a server, clients, the kernel, the sampler.
+class LiveSocketsTest : public SockDiagTest, public ::testing::WithParamInterface<bool> {
+ protected:
+  // After Listen.
+  void Start(SockDiagOptions options = {}) {
+    sampler.emplace(std::vector{Watch("web", port)}, nullptr, MakeSockDiagLister(options));
+    driver.emplace(*sampler);
+    driver->Read();
+  }
+  double Value(const std::string& metric) const {
+    return driver->values.at("idlewatt_service_" + metric);
+  }
+  double Seen() const { return Value("connections_seen_total{service=\"web\"}"); }
+  double BytesIn() const { return Value("network_bytes_total{service=\"web\",direction=\"in\"}"); }
+  // The kernel tells of an end within milliseconds, from a thread of its own.
+  void ReadUntilSeen(double count) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    do {
+      driver->Read();
+    } while (Seen() < count && std::chrono::steady_clock::now() < deadline);
+    EXPECT_EQ(Seen(), count);
+  }
+  bool EndsAreTold() const { return !driver->sources.contains("sockets:ends"); }
+
+  std::optional<SocketSampler> sampler;
+  std::optional<SamplerDriver> driver;
+};
+
+// "Called once a second for 2 ms": with the messages of the kernel and without.
+TEST_P(LiveSocketsTest, AShortConnectionIsSeenOnceWhoeverClosesFirst) {
+  Listen(GetParam());
+  for (const bool watch : {true, false}) {
+    Start({watch});
+    if (watch && !EndsAreTold()) GTEST_SKIP() << "this kernel does not tell of ends";
+    Connect();
+    SendHello();
+    CloseByClient();
+    ReadUntilSeen(1);
+    Connect();
+    SendHello();
+    CloseByServer();
+    ReadUntilSeen(2);
+    for (int i = 0; i < 4; ++i) driver->Read();
+    EXPECT_EQ(Seen(), 2) << "counted again, " << watch;
+    EXPECT_EQ(Value("connections{service=\"web\"}"), 0);
+    // Without messages nobody knows what they carried. The end itself counts as a byte.
+    if (watch) {
+      EXPECT_GE(BytesIn(), 10);
+      EXPECT_LE(BytesIn(), 12);
+    } else {
+      EXPECT_EQ(BytesIn(), 0);
+    }
+  }
+}
+
+TEST_P(LiveSocketsTest, AConnectionThatIsResetLeavesNothingAndIsSeenByItsEnd) {
+  Listen(GetParam());
+  Start();
+  if (!EndsAreTold()) GTEST_SKIP() << "this kernel does not tell of ends";
+  Connect();
+  SendHello();
+  CloseByClient(/*reset=*/true);
+  ReadUntilSeen(1);
+  EXPECT_EQ(BytesIn(), 5);
+}
+
+TEST_P(LiveSocketsTest, TheLastBytesOfAListedConnectionAreNotLost) {
+  Listen(GetParam());
+  Start();
+  if (!EndsAreTold()) GTEST_SKIP() << "this kernel does not tell of ends";
+  Connect();
+  driver->Read();
+  EXPECT_EQ(Seen(), 1);
+  EXPECT_EQ(BytesIn(), 0);
+  SendHello();
+  CloseByClient();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (BytesIn() < 5 && std::chrono::steady_clock::now() < deadline) driver->Read();
+  EXPECT_GE(BytesIn(), 5);
+  EXPECT_EQ(Seen(), 1);
+}
+
+// A buffer for one message or two: the rest is lost, and TIME_WAIT tells of them.
+TEST_P(LiveSocketsTest, LostMessagesAreOnlyLostHints) {
+  constexpr int kConnections = 40;
+  Listen(GetParam());
+  Start({.watch_ends = true, .receive_bytes = 1});
+  if (!EndsAreTold()) GTEST_SKIP() << "this kernel does not tell of ends";
+  for (int i = 0; i < kConnections; ++i) {
+    Connect();
+    SendHello();
+    CloseByClient();
+  }
+  ReadUntilSeen(kConnections);
+  for (int i = 0; i < 3; ++i) driver->Read();
+  EXPECT_EQ(Seen(), kConnections);
+  EXPECT_LT(BytesIn(), 5 * kConnections);
+  // What comes after is told of again, once nothing is left of the flood.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (Seen() == kConnections) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    Connect();
+    SendHello();
+    CloseByClient(/*reset=*/true);
+    driver->Read();
+  }
+}
+
+TEST_P(LiveSocketsTest, OurOwnProbesAreNoUse) {
+  Listen(GetParam());
+  for (const bool watch : {true, false}) {
+    Start({watch});
+    Connect(/*own=*/true);
+    SendHello();
+    driver->Read();
+    EXPECT_EQ(Value("connections{service=\"web\"}"), 0);
+    EXPECT_EQ(driver->values.count("idlewatt_service_last_data_seconds{service=\"web\"}"), 0U);
+    CloseByClient();  // TIME_WAIT on the client's side
+    Connect(/*own=*/true);
+    SendHello();
+    CloseByServer();  // and on the server's
+    // One that is use, after them: when it is seen, they were looked at.
+    Connect();
+    SendHello();
+    CloseByClient();
+    ReadUntilSeen(1);
+    driver->Read();
+    EXPECT_EQ(Seen(), 1);
+    if (watch && EndsAreTold()) {
+      EXPECT_LE(BytesIn(), 6);
+    }
+  }
+}
+
+TEST_P(LiveSocketsTest, AConnectionWithoutDataCountsFromItsStart) {
+  Listen(GetParam());
+  Start();
+  Connect();
+  driver->Read();
+  const double first = Value("last_data_seconds{service=\"web\"}");
+  EXPECT_GE(first, 0);
+  EXPECT_LT(first, 60);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto last_data = [&] {
+    driver->Read();
+    return Value("last_data_seconds{service=\"web\"}");
+  };
+  while (last_data() < 0.05) ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+  SendHello();
+  EXPECT_LT(last_data(), 0.05);
+}
+
+std::string FamilyName(const ::testing::TestParamInfo<bool>& family) {
+  return family.param ? "Ipv6" : "Ipv4";
+}
+INSTANTIATE_TEST_SUITE_P(Families, LiveSocketsTest, ::testing::Values(false, true), FamilyName);
+
+// Services that listen on ::1 only.
+TEST(OwnAddressTest, AProbeOfIpv6LoopbackIsKnownByItsPort) {
+  const UniqueFd server(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_addr = in6addr_loopback;
+  socklen_t size = sizeof address;
+  if (!server || ::bind(server.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) {
+    GTEST_SKIP() << "no IPv6 here";
+  }
+  ASSERT_EQ(::listen(server.get(), 5), 0);
+  ::getsockname(server.get(), reinterpret_cast<sockaddr*>(&address), &size);
+  SocketSampler sampler({Watch("web", ntohs(address.sin6_port))}, nullptr, MakeSockDiagLister());
+  SamplerDriver driver(sampler);
+  driver.Read();
+  std::vector<UniqueFd> ends;
+  for (const bool own : {true, true, false}) {
+    UniqueFd client(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (own) {
+      const Result<void> bound = BindOwnAddress(client.get());
+      ASSERT_TRUE(bound.ok()) << bound.error().ToString();
+    }
+    ASSERT_EQ(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    ends.push_back(std::move(client));
+    ends.emplace_back(::accept4(server.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  }
+  driver.Read();
+  EXPECT_EQ(driver.values.at("idlewatt_service_connections{service=\"web\"}"), 1);
+  EXPECT_EQ(driver.values.at("idlewatt_service_connections_seen_total{service=\"web\"}"), 1);
 }
 
 }  // namespace

@@ -15,6 +15,16 @@ class ThermalSamplerTest : public ::testing::Test {
     tree.Write(folder + "/type", type + "\n");
     tree.Write(folder + "/temp", temp + "\n");
   }
+  void Trip(const std::string& zone, int number, const std::string& type, const std::string& temp) {
+    const std::string trip =
+        "class/thermal/thermal_zone" + zone + "/trip_point_" + std::to_string(number);
+    tree.Write(trip + "_type", type + "\n");
+    tree.Write(trip + "_temp", temp + "\n");
+  }
+  double TripValue(const std::string& trip) const {
+    return Value("idlewatt_thermal_zone_trip_celsius{zone=\"3\",type=\"acpitz\",trip=\"" + trip +
+                 "\"}");
+  }
   void Cooler(const std::string& number, const std::string& state, const std::string& max) {
     const std::string folder = "class/thermal/cooling_device" + number;
     tree.Write(folder + "/type", "Processor\n");
@@ -74,6 +84,68 @@ TEST_F(ThermalSamplerTest, ATypeThatIsNotUtf8IsMendedAndAMissingOneUnknown) {
   driver.Read();
   EXPECT_EQ(Value("idlewatt_thermal_zone_celsius{zone=\"0\",type=\"\xEF\xBF\xBDx\"}"), 1);
   EXPECT_EQ(Value("idlewatt_thermal_zone_celsius{zone=\"1\",type=\"unknown\"}"), 2);
+}
+
+TEST_F(ThermalSamplerTest, TripPointsOfAZoneArePublishedByType) {
+  Zone("3", "acpitz", "27800");
+  Trip("3", 0, "critical", "105000");
+  Trip("3", 1, "passive", "90000");
+  Trip("3", 2, "active", "55500");
+  Trip("3", 3, "hot", "100000");
+  Zone("4", "soc", "30000");  // without
+  driver.Read();
+  EXPECT_EQ(TripValue("critical"), 105);
+  EXPECT_EQ(TripValue("passive"), 90);
+  EXPECT_EQ(TripValue("active"), 55.5);
+  EXPECT_EQ(TripValue("hot"), 100);
+  EXPECT_EQ(driver.values.size(), 6U);
+}
+
+TEST_F(ThermalSamplerTest, SeveralTripsOfOneTypeAreNumberedInTheirOrder) {
+  Zone("3", "acpitz", "27800");
+  Trip("3", 2, "active", "60000");
+  Trip("3", 10, "active", "50000");
+  Trip("3", 9, "active", "55000");
+  driver.Read();
+  EXPECT_EQ(TripValue("active"), 60);
+  EXPECT_EQ(TripValue("active#2"), 55);
+  EXPECT_EQ(TripValue("active#3"), 50);
+}
+
+TEST_F(ThermalSamplerTest, AnAbsurdTripIsNoValueAndHidesNothing) {
+  Zone("3", "acpitz", "27800");
+  Trip("3", 0, "passive", "0");           // not set
+  Trip("3", 1, "passive", "-274000");     // not set
+  Trip("3", 2, "passive", "2147483647");  // not set
+  Trip("3", 3, "passive", "");
+  Trip("3", 4, "passive", "95000");
+  Trip("3", 5, "critical-low", "1000");
+  Trip("3", 6, "\xFF", "1000");
+  tree.Write("class/thermal/thermal_zone3/trip_point_7_type", "critical");  // without a number
+  tree.Write("class/thermal/thermal_zone3/trip_point__type", "critical");
+  tree.Write("class/thermal/thermal_zone3/trip_point_x_type", "critical");
+  tree.Write("class/thermal/thermal_zone3/trip_point_type", "critical");
+  driver.Read();
+  EXPECT_EQ(TripValue("passive#5"), 95);
+  EXPECT_EQ(driver.values.size(), 2U);
+}
+
+TEST_F(ThermalSamplerTest, TripPointsAreReadOnceAMinute) {
+  Zone("3", "acpitz", "27800");
+  Trip("3", 0, "critical", "105000");
+  driver.Read();
+  Trip("3", 0, "critical", "99000");
+  driver.ReadAfter(std::chrono::seconds(55));
+  EXPECT_EQ(TripValue("critical"), 105);
+  driver.ReadAfter(std::chrono::seconds(5));
+  EXPECT_EQ(TripValue("critical"), 99);
+}
+
+TEST_F(ThermalSamplerTest, AZoneThatCannotBeReadGivesNoTripEither) {
+  Zone("3", "acpitz", "");
+  Trip("3", 0, "critical", "105000");
+  driver.Read();
+  EXPECT_TRUE(driver.values.empty());
 }
 
 TEST_F(ThermalSamplerTest, CoolingDevicesGiveTheirState) {
