@@ -1,6 +1,7 @@
 #include "collector/proc_text.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/text.h"
 
@@ -186,6 +187,36 @@ Result<PidIo> ParsePidIo(std::string_view text) {
   const auto written = ParseNumber<uint64_t>(Trim(AfterKey(text, "write_bytes")));
   if (!read || !written) return NotParsed("io", text);
   return PidIo{*read, *written};
+}
+
+namespace {
+
+// The port of "0100007F:1F90"; nothing without four hexadecimal digits.
+std::optional<uint16_t> PortOf(std::string_view address) {
+  const size_t colon = address.rfind(':');
+  if (colon == std::string_view::npos || address.size() != colon + 5) return std::nullopt;
+  uint16_t port = 0;
+  const char* const end = address.data() + address.size();
+  const auto [rest, error] = std::from_chars(end - 4, end, port, 16);
+  if (error != std::errc() || rest != end) return std::nullopt;
+  return port;
+}
+
+}  // namespace
+
+std::vector<TcpListener> ParseTcpListeners(std::string_view text) {
+  constexpr std::string_view kListen = "0A";
+  std::vector<TcpListener> listeners;
+  for (std::string_view line : Split(text, '\n')) {
+    NextField(line);  // number
+    const auto port = PortOf(NextField(line));
+    NextField(line);  // remote
+    if (!port || NextField(line) != kListen) continue;
+    for (int skipped = 0; skipped < 5; ++skipped) NextField(line);  // queues, timers, uid
+    const auto inode = ParseNumber<uint64_t>(NextField(line));
+    if (inode) listeners.push_back({*port, *inode});
+  }
+  return listeners;
 }
 
 }  // namespace idlewatt

@@ -84,29 +84,32 @@ class SockDiag {
       const ssize_t got = ::recv(socket_.get(), buffer_.get(), kBufferBytes, 0);
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) return NetlinkError(errno);
-      bool done = false;
-      RETURN_IF_ERROR(TakeMessages(static_cast<size_t>(got), ports, out, done));
+      const std::string_view messages(buffer_.get(), static_cast<size_t>(got));
+      ASSIGN_OR_RETURN(const bool done, TakeSockDiagMessages(messages, ports, out));
       if (done) return {};
     }
   }
 
-  Result<void> TakeMessages(size_t bytes, const std::vector<uint16_t>& ports,
-                            std::vector<TcpConnection>& out, bool& done) {
-    auto* header = reinterpret_cast<const nlmsghdr*>(buffer_.get());
+ public:
+  static Result<bool> TakeMessages(std::string_view messages, const std::vector<uint16_t>& ports,
+                                   std::vector<TcpConnection>& out) {
+    auto* header = reinterpret_cast<const nlmsghdr*>(messages.data());
+    // Signed, as the macros want it: NLMSG_NEXT may take more than is left, for padding.
+    auto bytes = static_cast<int>(messages.size());
     for (; NLMSG_OK(header, bytes); header = NLMSG_NEXT(header, bytes)) {
-      if (header->nlmsg_type == NLMSG_DONE) {
-        done = true;
-        return {};
-      }
+      if (header->nlmsg_type == NLMSG_DONE) return true;
       if (header->nlmsg_type == NLMSG_ERROR) {
         const auto* error = static_cast<const nlmsgerr*>(NLMSG_DATA(header));
-        return NetlinkError(-error->error);
+        const bool is_errno = header->nlmsg_len >= NLMSG_LENGTH(sizeof error->error) &&
+                              error->error < 0 && error->error > -4096;
+        return NetlinkError(is_errno ? -error->error : EPROTO);
       }
       if (header->nlmsg_len >= NLMSG_LENGTH(sizeof(inet_diag_msg))) TakeSocket(*header, ports, out);
     }
-    return {};
+    return false;
   }
 
+ private:
   static void TakeSocket(const nlmsghdr& header, const std::vector<uint16_t>& ports,
                          std::vector<TcpConnection>& out) {
     const auto* socket = static_cast<const inet_diag_msg*>(NLMSG_DATA(&header));
@@ -159,6 +162,11 @@ class SockDiag {
 };
 
 }  // namespace
+
+Result<bool> TakeSockDiagMessages(std::string_view messages, const std::vector<uint16_t>& ports,
+                                  std::vector<TcpConnection>& out) {
+  return SockDiag::TakeMessages(messages, ports, out);
+}
 
 SocketSampler::Lister MakeSockDiagLister() {
   auto diag = std::make_shared<SockDiag>();

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -65,6 +66,12 @@ class SocketSampler final : public Sampler {
   std::map<std::string, Totals> totals_;  // by service
   std::unordered_map<std::string, Known> connections_;
 };
+
+// Appends the connections in one answer of NETLINK_SOCK_DIAG to `out`: those whose near port is in
+// `ports` (sorted), and what TIME_WAIT shows of them. True when the answer says that it is the
+// last; an error when it says so. `messages` must be aligned as nlmsghdr is.
+Result<bool> TakeSockDiagMessages(std::string_view messages, const std::vector<uint16_t>& ports,
+                                  std::vector<TcpConnection>& out);
 
 // The lister that asks this machine's kernel.
 SocketSampler::Lister MakeSockDiagLister();
