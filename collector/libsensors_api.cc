@@ -115,11 +115,8 @@ class LibsensorsApi final : public SensorsApi {
     std::set<std::string> names;
     int number = 0;
     while (const sensors_chip_name* chip = sensors_get_detected_chips(nullptr, &number)) {
-      std::string name = ChipName(*chip);
       // Two virtual chips may have one name; their series must not be one.
-      for (int copy = 2; !names.insert(name).second; ++copy) {
-        name = ChipName(*chip) + "#" + std::to_string(copy);
-      }
+      const std::string name = UniqueName(ChipName(*chip), names);
       // After it was named, or its namesake would change its name with its sleep.
       if (WordIn(*chip, "device/power/runtime_status") == "suspended") continue;
       ReadChip(*chip, name, readings);

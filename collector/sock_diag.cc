@@ -94,9 +94,8 @@ class SockDiag {
   static Result<bool> TakeMessages(std::string_view messages, const std::vector<uint16_t>& ports,
                                    std::vector<TcpConnection>& out) {
     auto* header = reinterpret_cast<const nlmsghdr*>(messages.data());
-    // Signed, as the macros want it: NLMSG_NEXT may take more than is left, for padding.
-    auto bytes = static_cast<int>(messages.size());
-    for (; NLMSG_OK(header, bytes); header = NLMSG_NEXT(header, bytes)) {
+    size_t bytes = messages.size();
+    for (; NLMSG_OK(header, bytes); header = Next(header, bytes)) {
       if (header->nlmsg_type == NLMSG_DONE) return true;
       if (header->nlmsg_type == NLMSG_ERROR) {
         const auto* error = static_cast<const nlmsgerr*>(NLMSG_DATA(header));
@@ -110,6 +109,13 @@ class SockDiag {
   }
 
  private:
+  // NLMSG_NEXT takes the padding of the last message off too, also where there is none.
+  static const nlmsghdr* Next(const nlmsghdr* header, size_t& bytes) {
+    const size_t length = std::min<size_t>(NLMSG_ALIGN(header->nlmsg_len), bytes);
+    bytes -= length;
+    return reinterpret_cast<const nlmsghdr*>(reinterpret_cast<const char*>(header) + length);
+  }
+
   static void TakeSocket(const nlmsghdr& header, const std::vector<uint16_t>& ports,
                          std::vector<TcpConnection>& out) {
     const auto* socket = static_cast<const inet_diag_msg*>(NLMSG_DATA(&header));
