@@ -56,13 +56,22 @@ Result<void> BatterySampler::Read(TimePoint /*now*/, Readings& out) {
     const bool discharging = Trim(*status) == "Discharging";
     out.Add(kDischarging, {name}, discharging ? 1 : 0);
     if (const auto charge = ChargeRatio(folder)) out.Add(kCharge, {name}, *charge);
+    bool has_power = false;
     if (discharging) {
       any_discharging = true;
       const std::optional<double> watts = Watts(folder);
+      has_power = watts.has_value();
+      if (!watts) {
+        out.AddRefused("battery:" + name + "/power", "power of the machine",
+                       Error{ErrorCode::kNoData, sys_.PathOf(folder), 0,
+                             "has neither power_now nor current_now and voltage_now that can be"});
+      }
       // One battery that does not say how much it gives makes the sum unknown.
       system_watts = system_watts && watts ? std::optional(*system_watts + *watts) : std::nullopt;
     }
-    out.AddSource("battery:" + name, discharging ? "charge, power" : "charge (not discharging)");
+    out.AddSource("battery:" + name, !discharging ? "charge (not discharging)"
+                                     : has_power  ? "charge, power"
+                                                  : "charge");
   }
   if (batteries == 0) {
     return Error{ErrorCode::kNoData, sys_.PathOf(kClass), 0, "has no battery"};

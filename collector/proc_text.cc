@@ -35,11 +35,10 @@ class FieldReader {
     if (!value) good_ = false;
     return value.value_or(T{});
   }
-  // A number from 0 to `most`.
   template <typename T>
-  T Within(T most) {
+  T Within(T least, T most) {
     const T value = Number<T>();
-    if (value < 0 || value > most) good_ = false;
+    if (value < least || value > most) good_ = false;
     return value;
   }
   uint64_t NotNegative() { return static_cast<uint64_t>(std::max<int64_t>(Number<int64_t>(), 0)); }
@@ -68,7 +67,7 @@ Result<void> ParsePidStat(std::string_view text, PidStat& stat) {
   stat.comm.assign(text.substr(open + 2, close - open - 2));
   FieldReader fields(text.substr(close + 2));
   stat.state = fields.Char();
-  stat.parent = fields.Within<int32_t>(kMaxInt);
+  stat.parent = fields.Within<int32_t>(0, kMaxInt);
   fields.Skip(1);  // process group
   stat.session = fields.Number<int32_t>();
   fields.Skip(2);  // terminal and its foreground group
@@ -79,11 +78,11 @@ Result<void> ParsePidStat(std::string_view text, PidStat& stat) {
   stat.children_user = fields.NotNegative();
   stat.children_system = fields.NotNegative();
   fields.Skip(2);  // priority, nice
-  stat.threads = fields.Within<int32_t>(kMaxInt);
+  stat.threads = fields.Within<int32_t>(0, kMaxInt);
   fields.Skip(1);  // itrealvalue
   stat.start = fields.Number<uint64_t>();
   fields.Skip(1);  // virtual size
-  stat.rss_pages = fields.Within<int64_t>(kMaxPages);
+  stat.rss_pages = fields.Within<int64_t>(-kMaxPages, kMaxPages);
   if (!fields.good()) return NotParsed("stat", text);
   return {};
 }

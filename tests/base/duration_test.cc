@@ -117,5 +117,11 @@ TEST(TimeTest, TimesBefore1970AreFormatted) {
   EXPECT_EQ(FormatWallTime(WallTime(milliseconds(-1))), "1969-12-31T23:59:59.999Z");
 }
 
+TEST(FormatWallTimeTest, AYearHasFourDigits) {
+  const auto year_zero = ParseTime("0000-01-01T00:00:00-23:59", WallTime());
+  ASSERT_TRUE(year_zero.ok());
+  EXPECT_EQ(FormatWallTime(*year_zero), "0000-01-01T23:59:00.000Z");
+}
+
 }  // namespace
 }  // namespace idlewatt

@@ -292,5 +292,55 @@ TEST_F(SockDiagTest, ASocketWithoutBytesIsNoNewConnection) {
   EXPECT_EQ(driver.values.at("idlewatt_service_connections_seen_total{service=\"web\"}"), 0);
 }
 
+// What the kernel answered, byte by byte.
+class SockDiagAnswerTest : public ::testing::Test {
+ protected:
+  // A message with its header, not padded.
+  void Add(uint16_t type, std::string_view body, uint32_t claimed = 0) {
+    const auto length = static_cast<uint32_t>(16 + body.size());
+    const std::array<uint32_t, 4> header{claimed == 0 ? length : claimed, type, 0, 0};
+    answer.append(reinterpret_cast<const char*>(header.data()), 16);
+    answer += body;
+  }
+  Result<bool> Take() {
+    const std::vector<char> exact(answer.begin(), answer.end());
+    return TakeSockDiagMessages({exact.data(), exact.size()}, {80}, connections);
+  }
+  std::string answer;
+  std::vector<TcpConnection> connections;
+};
+
+TEST_F(SockDiagAnswerTest, AnAnswerCutAnywhereIsReadNoFurther) {
+  Add(20, std::string(72, '\0'));
+  answer.pop_back();
+  EXPECT_FALSE(Take().value());  // not the last
+  answer = "abc";
+  EXPECT_FALSE(Take().value());
+  EXPECT_TRUE(connections.empty());
+}
+
+TEST_F(SockDiagAnswerTest, AMessageWithoutItsPaddingIsTheLast) {
+  Add(20, "x");  // 17 bytes: aligned, it would end behind the answer
+  EXPECT_FALSE(Take().value());
+}
+
+TEST_F(SockDiagAnswerTest, AnErrorIsAnErrorWhateverItHolds) {
+  Add(2, std::string(1, '\0'));
+  EXPECT_EQ(Take().error().sys_errno, EPROTO);
+  const int32_t refused = -EPERM;
+  answer.clear();
+  Add(2, {reinterpret_cast<const char*>(&refused), 4});
+  EXPECT_EQ(Take().error().code, ErrorCode::kPermission);
+  const int32_t absurd = INT32_MIN;
+  answer.clear();
+  Add(2, {reinterpret_cast<const char*>(&absurd), 4});
+  EXPECT_EQ(Take().error().sys_errno, EPROTO);
+}
+
+TEST_F(SockDiagAnswerTest, TheEndIsTold) {
+  Add(3, std::string(4, '\0'));
+  EXPECT_TRUE(Take().value());
+}
+
 }  // namespace
 }  // namespace idlewatt

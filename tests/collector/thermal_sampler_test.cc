@@ -110,5 +110,16 @@ TEST_F(ThermalSamplerTest, ThrottlingCountsOncePerCoreAndPackage) {
   EXPECT_EQ(Value(name + "{scope=\"package\",id=\"1\"}"), 200);
 }
 
+TEST_F(ThermalSamplerTest, TemperaturesThatCannotBeAreRefused) {
+  Zone("0", "acpitz", "-273200");  // what firmware gives for "not known"
+  Zone("1", "x", "9223372036854775807");
+  Zone("2", "y", "1000");
+  tree.Write("class/thermal/thermal_zone\xFF/temp", "1000");
+  driver.Read();
+  EXPECT_EQ(driver.values.size(), 1U);
+  EXPECT_EQ(driver.sources["thermal:thermal_zone0"], "!parse");
+  EXPECT_EQ(driver.sources["thermal:thermal_zone1"], "!parse");
+}
+
 }  // namespace
 }  // namespace idlewatt

@@ -43,7 +43,9 @@ class FuzzMachine {
 
   void Obey(std::string_view line) {
     if (line.starts_with("rm ")) {
-      if (const auto path = SafePath(line.substr(3))) tree_.Remove(*path);
+      const auto path = SafePath(line.substr(3));
+      std::error_code ignored;
+      if (path) std::filesystem::remove_all(tree_.PathOf(*path), ignored);
     } else if (const size_t arrow = line.find(" -> "); arrow != std::string_view::npos) {
       const auto path = SafePath(line.substr(0, arrow));
       const auto target = SafePath(line.substr(arrow + 4));

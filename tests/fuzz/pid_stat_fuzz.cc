@@ -32,7 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   FUZZ_CHECK(stat.comm.size() <= size);
   FUZZ_CHECK(stat.children_user <= INT64_MAX && stat.children_system <= INT64_MAX);
   // As bytes it must still be a number.
-  FUZZ_CHECK(stat.rss_pages >= 0 && stat.rss_pages <= INT64_MAX / 65536);
+  FUZZ_CHECK(stat.rss_pages >= -(INT64_MAX / 65536) && stat.rss_pages <= INT64_MAX / 65536);
   PidStat again;
   FUZZ_CHECK(ParsePidStat(Print(stat), again).ok());
   FUZZ_CHECK(IsSame(stat, again));
