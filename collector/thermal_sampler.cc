@@ -135,11 +135,11 @@ int ThermalSampler::ReadThrottling(Readings& out) {
     const auto core = sys_.ReadInt(folder + "/topology/core_id");
     if (!package || !core) continue;
     const std::string package_id = std::to_string(*package);
-    if (core_count && cores.emplace(*package, *core).second) {
+    if (core_count && *core_count >= 0 && cores.emplace(*package, *core).second) {
       out.Add(kThrottleEvents, {"core", package_id + ":" + std::to_string(*core)},
               static_cast<double>(*core_count));
     }
-    if (package_count && packages.insert(*package).second) {
+    if (package_count && *package_count >= 0 && packages.insert(*package).second) {
       out.Add(kThrottleEvents, {"package", package_id}, static_cast<double>(*package_count));
     }
   }

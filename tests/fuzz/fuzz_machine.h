@@ -111,7 +111,7 @@ class FuzzReader {
     }
   }
   // Values of the last reading are no larger than this.
-  double largest = 1e18;
+  double largest = 1e19;
   // A machine whose only chip sleeps, or has no channel, gives nothing to tell of.
   bool may_be_silent = false;
 
