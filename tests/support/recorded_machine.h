@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -113,6 +114,7 @@ class RecordedMachine : public FrameSink {
 
   // As the recorder of the daemon, without ring, history and readers.
   void OnFrame(Frame frame) override {
+    CheckOnce(frame);
     const size_t derived_run = frame.runs.size();
     builder_.Apply(frame);
     Readings scratch(registry_);
@@ -126,6 +128,15 @@ class RecordedMachine : public FrameSink {
     frame.runs.push_back(std::move(run));
     builder_.Apply(frame, derived_run);
     snapshot = builder_.Current();
+  }
+
+  // Two values of one series in a tick spoil its rate, and the snapshot would hide one.
+  void CheckOnce(const Frame& frame) const {
+    std::set<SeriesId> seen;
+    for (const Sample& sample : frame.samples) {
+      EXPECT_TRUE(seen.insert(sample.series).second)
+          << registry_.Find(sample.series)->ToString() << " was given twice";
+    }
   }
 
   std::map<std::string, double> ByDomain(std::string_view metric, std::string_view source) const {
