@@ -265,7 +265,7 @@ void CheckDistinct(const toml::table& root, Findings& findings) {
         findings.push_back({node.source().begin.line,
                             std::string(kind) + ".name: \"" + *name + "\" is used twice", true});
       }
-      const auto port = (*table)["port"].value<int64_t>();
+      const auto port = (*table)["port"].value_exact<int64_t>();
       if (port && !ports.insert(*port).second) {
         findings.push_back(
             {node.source().begin.line,

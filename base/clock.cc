@@ -24,9 +24,11 @@ std::string FormatWallTime(WallTime t) {
   const auto millis = static_cast<int>((t - seconds).count());
   tm utc{};
   gmtime_r(&unix_seconds, &utc);
-  std::array<char, 48> buffer{};
-  const size_t used = strftime(buffer.data(), buffer.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-  std::snprintf(buffer.data() + used, buffer.size() - used, ".%03dZ", millis);
+  std::array<char, 96> buffer{};
+  // Not strftime: it writes the year 33 as "33".
+  std::snprintf(buffer.data(), buffer.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+                utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
+                utc.tm_sec, millis);
   return buffer.data();
 }
 

@@ -33,8 +33,12 @@ constexpr std::array<Unit, 9> kSizeUnits{{{"B", 1},
                                           {"GB", 1e9},
                                           {"TB", 1e12}}};
 
+constexpr double kMaxMilliseconds = 200 * 365 * 86400e3;
+constexpr double kMaxBytes = 9e15;
+
 template <size_t N>
-std::optional<double> ParseWithUnit(std::string_view text, const std::array<Unit, N>& units) {
+std::optional<double> ParseWithUnit(std::string_view text, const std::array<Unit, N>& units,
+                                    double most) {
   const size_t split = text.find_first_not_of("0123456789.");
   if (split == std::string_view::npos || split == 0) return std::nullopt;
   const std::optional<double> number = ParseNumber<double>(text.substr(0, split));
@@ -42,7 +46,7 @@ std::optional<double> ParseWithUnit(std::string_view text, const std::array<Unit
   for (const Unit& unit : units) {
     if (unit.name != text.substr(split)) continue;
     const double value = *number * unit.factor;
-    if (!(value < 9e15)) return std::nullopt;
+    if (!(value <= most)) return std::nullopt;
     return value;
   }
   return std::nullopt;
@@ -55,15 +59,16 @@ Error Invalid(std::string_view text, std::string expected) {
 }  // namespace
 
 Result<milliseconds> ParseDuration(std::string_view text) {
-  const auto value = ParseWithUnit(text, kTimeUnits);
+  const auto value = ParseWithUnit(text, kTimeUnits, kMaxMilliseconds);
   if (!value)
     return Invalid(text,
-                   "is not a duration; write a number and ms, s, m, h, d, w or y, as in \"15s\"");
+                   "is not a duration; write a number and ms, s, m, h, d, w or y (at most 200y), "
+                   "as in \"15s\"");
   return milliseconds(std::llround(*value));
 }
 
 Result<int64_t> ParseSize(std::string_view text) {
-  const auto value = ParseWithUnit(text, kSizeUnits);
+  const auto value = ParseWithUnit(text, kSizeUnits, kMaxBytes);
   if (!value)
     return Invalid(
         text, "is not a size; write a number and B, KiB, MiB, GiB, KB, MB or GB, as in \"10MiB\"");
@@ -158,7 +163,7 @@ std::optional<WallTime> ParseRfc3339(std::string_view text) {
 
 Result<WallTime> ParseTime(std::string_view text, WallTime now) {
   if (text == "now") return now;
-  if (const auto ago = ParseWithUnit(text, kTimeUnits))
+  if (const auto ago = ParseWithUnit(text, kTimeUnits, kMaxMilliseconds))
     return now - milliseconds(std::llround(*ago));
   if (const auto time = ParseRfc3339(text)) return *time;
   return Invalid(text,

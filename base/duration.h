@@ -12,7 +12,8 @@
 
 namespace idlewatt {
 
-// A whole or decimal number and one unit of ms, s, m, h, d, w, y (365 d). Never negative.
+// A whole or decimal number and one unit of ms, s, m, h, d, w, y (365 d). From 0 to 200 years, so
+// that it holds in nanoseconds and can be added to a time.
 Result<std::chrono::milliseconds> ParseDuration(std::string_view text);
 // "1h 5m", "12s", "350ms": the two largest units.
 std::string FormatDuration(std::chrono::milliseconds duration);

@@ -75,7 +75,7 @@ Result<std::string> FileRoot::Read(std::string_view relative) const {
 
 Result<int64_t> FileRoot::ReadInt(std::string_view relative) const {
   ASSIGN_OR_RETURN(const std::string text, Read(relative));
-  const auto value = ParseNumber<int64_t>(Trim(text));
+  const auto value = ParseIntFile(text);
   if (!value) {
     return Error{ErrorCode::kParse, PathOf(relative), 0,
                  "holds \"" + ToValidUtf8(Trim(text).substr(0, 40)) + "\" and not an integer"};

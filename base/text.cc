@@ -12,6 +12,10 @@ std::string_view Trim(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
 }
 
+std::optional<int64_t> ParseIntFile(std::string_view text) {
+  return ParseNumber<int64_t>(Trim(text));
+}
+
 std::string_view NextField(std::string_view& rest, char separator) {
   while (!rest.empty() && rest.front() == separator) rest.remove_prefix(1);
   const size_t end = std::min(rest.find(separator), rest.size());
@@ -71,6 +75,14 @@ std::string ToValidUtf8(std::string_view text) {
     }
   }
   return out;
+}
+
+std::string UniqueName(std::string_view name, std::set<std::string>& used) {
+  std::string unique(name);
+  for (int copy = 2; !used.insert(unique).second; ++copy) {
+    unique = std::string(name) + "#" + std::to_string(copy);
+  }
+  return unique;
 }
 
 namespace {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <charconv>
+#include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +23,9 @@ std::optional<T> ParseNumber(std::string_view text) {
   return value;
 }
 
+// The integer that a file of the kernel holds, blanks around it allowed; nothing for anything else.
+std::optional<int64_t> ParseIntFile(std::string_view text);
+
 // Takes the next field that ends at `separator` off the front of `rest`; runs of the separator
 // count as one. Empty when nothing is left.
 std::string_view NextField(std::string_view& rest, char separator = ' ');
@@ -30,6 +35,9 @@ std::vector<std::string_view> Split(std::string_view text, char separator);
 
 // `text` as valid UTF-8: each byte that is not becomes U+FFFD.
 std::string ToValidUtf8(std::string_view text);
+
+// `name`, or "name#2", "name#3", … if that is used already; it is used from now on.
+std::string UniqueName(std::string_view name, std::set<std::string>& used);
 
 // The candidate with the fewest edits to `word`; empty when none is within half of its length.
 std::string Nearest(std::string_view word, const std::vector<std::string>& candidates);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <set>
 
 #include "base/text.h"
 #include "base/units.h"
@@ -24,6 +25,8 @@ constexpr Metric kDischarging{"idlewatt_battery_discharging",
                               {{"battery"}},
                               "1 while the machine runs from this battery"};
 constexpr std::array<const Metric*, 3> kMetrics{&kCharge, &kDischarging, &metrics::kPowerWatts};
+// No battery of one machine gives more; drivers give numbers like INT64_MAX for "not known".
+constexpr double kMaxWatts = 1e5;
 constexpr std::string_view kClass = "class/power_supply";
 
 }  // namespace
@@ -36,6 +39,7 @@ const SamplerInfo& BatterySampler::Info() {
 
 Result<void> BatterySampler::Read(TimePoint /*now*/, Readings& out) {
   const auto names = sys_.List(kClass);
+  std::set<std::string> used;
   int batteries = 0;
   bool any_discharging = false;
   std::optional<double> system_watts = 0.0;
@@ -43,7 +47,7 @@ Result<void> BatterySampler::Read(TimePoint /*now*/, Readings& out) {
     const std::string folder = std::string(kClass) + "/" + entry;
     if (!IsSystemBattery(folder)) continue;
     ++batteries;
-    const std::string name = ToValidUtf8(entry);
+    const std::string name = UniqueName(ToValidUtf8(entry), used);
     const Result<std::string> status = sys_.Read(folder + "/status");
     if (!status) {
       out.AddRefused("battery:" + name, "charge and power", status.error());
@@ -52,13 +56,22 @@ Result<void> BatterySampler::Read(TimePoint /*now*/, Readings& out) {
     const bool discharging = Trim(*status) == "Discharging";
     out.Add(kDischarging, {name}, discharging ? 1 : 0);
     if (const auto charge = ChargeRatio(folder)) out.Add(kCharge, {name}, *charge);
+    bool has_power = false;
     if (discharging) {
       any_discharging = true;
       const std::optional<double> watts = Watts(folder);
+      has_power = watts.has_value();
+      if (!watts) {
+        out.AddRefused("battery:" + name + "/power", "power of the machine",
+                       Error{ErrorCode::kNoData, sys_.PathOf(folder), 0,
+                             "has neither power_now nor current_now and voltage_now that can be"});
+      }
       // One battery that does not say how much it gives makes the sum unknown.
       system_watts = system_watts && watts ? std::optional(*system_watts + *watts) : std::nullopt;
     }
-    out.AddSource("battery:" + name, discharging ? "charge, power" : "charge (not discharging)");
+    out.AddSource("battery:" + name, !discharging ? "charge (not discharging)"
+                                     : has_power  ? "charge, power"
+                                                  : "charge");
   }
   if (batteries == 0) {
     return Error{ErrorCode::kNoData, sys_.PathOf(kClass), 0, "has no battery"};
@@ -93,13 +106,15 @@ std::optional<double> BatterySampler::ChargeRatio(const std::string& folder) con
 
 // Some drivers give a negative number while discharging; the direction is known from the status.
 std::optional<double> BatterySampler::Watts(const std::string& folder) const {
-  if (const Result<int64_t> power = sys_.ReadInt(folder + "/power_now")) {
+  const Result<int64_t> power = sys_.ReadInt(folder + "/power_now");
+  if (power && std::fabs(Microwatts{*power}.Si()) <= kMaxWatts) {
     return std::fabs(Microwatts{*power}.Si());
   }
   const Result<int64_t> current = sys_.ReadInt(folder + "/current_now");
   const Result<int64_t> voltage = sys_.ReadInt(folder + "/voltage_now");
   if (!current || !voltage) return std::nullopt;
-  return std::fabs(static_cast<double>(*current) * 1e-6 * static_cast<double>(*voltage) * 1e-6);
+  const double watts = static_cast<double>(*current) * 1e-6 * static_cast<double>(*voltage) * 1e-6;
+  return std::fabs(watts) <= kMaxWatts ? std::optional(std::fabs(watts)) : std::nullopt;
 }
 
 }  // namespace idlewatt

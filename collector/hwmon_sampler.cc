@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 
 #include "base/text.h"
@@ -30,9 +31,22 @@ std::string DomainOf(const SensorReading& reading) {
 
 // A label may be on two sensors of a chip; their domains must not be one.
 std::string UniqueDomain(const SensorReading& reading, std::set<std::string>& domains) {
-  std::string domain = DomainOf(reading);
+  const std::string domain = DomainOf(reading);
   if (domains.insert(domain).second) return domain;
-  return domain + " (" + reading.sensor + ")";
+  return UniqueName(domain + " (" + reading.sensor + ")", domains);
+}
+
+// Drivers give numbers like INT64_MAX for what they do not know, and firmware 0 K.
+bool IsPossible(SensorKind kind, double value) {
+  constexpr double kAbsoluteZero = -273.15;
+  switch (kind) {
+    case SensorKind::kTemperature:
+      return value > kAbsoluteZero && value < 1e5;
+    case SensorKind::kEnergy:
+      return value >= 0 && value <= 1e15;
+    default:
+      return std::fabs(value) <= 1e9;
+  }
 }
 
 }  // namespace
@@ -58,7 +72,11 @@ Result<void> HwmonSampler::Read(TimePoint /*now*/, Readings& out) {
   for (const SensorReading& reading : readings) {
     if (IsExcluded(reading)) continue;
     ++sensors[reading.chip];
-    if (reading.value) {
+    if (reading.value && !IsPossible(reading.kind, *reading.value)) {
+      out.AddRefused("hwmon:" + reading.chip + "/" + reading.sensor, reading.label,
+                     Error{ErrorCode::kParse, reading.chip + "/" + reading.sensor, 0,
+                           "gives " + std::to_string(*reading.value) + ", which cannot be"});
+    } else if (reading.value) {
       Publish(reading, domains, out);
     } else {
       out.AddRefused("hwmon:" + reading.chip + "/" + reading.sensor, reading.label,
@@ -90,6 +108,7 @@ void HwmonSampler::Publish(const SensorReading& reading, Domains& domains, Readi
     case SensorKind::kTemperature:
       add(metrics::kTemperature);
       for (const auto& [limit, value] : reading.limits) {
+        if (std::fabs(value) > 1e5) continue;  // "no limit"
         out.Add(metrics::kTemperatureLimit, {reading.chip, reading.sensor, reading.label, limit},
                 value);
       }

@@ -118,10 +118,7 @@ class HwmonTreeApi final : public SensorsApi {
       const std::string folder = std::string(kClass) + "/" + entry;
       const std::optional<std::string> base_name = ChipName(folder);
       if (!base_name) continue;
-      std::string name = *base_name;
-      for (int copy = 2; !names.insert(name).second; ++copy) {
-        name = *base_name + "#" + std::to_string(copy);
-      }
+      const std::string name = UniqueName(*base_name, names);
       // After it was named, or its namesake would change its name with its sleep.
       const Result<std::string> status = sys_.Read(folder + "/device/power/runtime_status");
       if (status && Trim(*status) == "suspended") continue;

@@ -1,6 +1,7 @@
 #include <sensors/error.h>
 #include <sensors/sensors.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <fstream>
@@ -113,24 +114,37 @@ class LibsensorsApi final : public SensorsApi {
     ++reads_;
     std::vector<SensorReading> readings;
     std::set<std::string> names;
-    int number = 0;
-    while (const sensors_chip_name* chip = sensors_get_detected_chips(nullptr, &number)) {
-      std::string name = ChipName(*chip);
+    const std::vector<const sensors_chip_name*> chips = Chips();
+    for (const sensors_chip_name* chip : chips) {
       // Two virtual chips may have one name; their series must not be one.
-      for (int copy = 2; !names.insert(name).second; ++copy) {
-        name = ChipName(*chip) + "#" + std::to_string(copy);
-      }
+      const std::string name = UniqueName(ChipName(*chip), names);
       // After it was named, or its namesake would change its name with its sleep.
       if (WordIn(*chip, "device/power/runtime_status") == "suspended") continue;
       ReadChip(*chip, name, readings);
     }
-    if (number == 0) {
+    if (chips.empty()) {
       return Error{ErrorCode::kNoData, "/sys/class/hwmon", 0, "has no hardware monitoring chip"};
     }
     return readings;
   }
 
  private:
+  // In the order of their folders. libsensors gives them in that of the directory, which may change
+  // from start to start, and with it which of two namesakes is the first.
+  static std::vector<const sensors_chip_name*> Chips() {
+    std::vector<const sensors_chip_name*> chips;
+    int number = 0;
+    while (const sensors_chip_name* chip = sensors_get_detected_chips(nullptr, &number)) {
+      chips.push_back(chip);
+    }
+    const auto path = [](const sensors_chip_name* chip) {
+      const std::string_view text = chip->path != nullptr ? chip->path : "";
+      return std::pair(text.size(), text);  // hwmon9 before hwmon10
+    };
+    std::stable_sort(chips.begin(), chips.end(),
+                     [&](const auto* a, const auto* b) { return path(a) < path(b); });
+    return chips;
+  }
   static Result<void> Rescan() {
     sensors_cleanup();
     const int code = sensors_init(nullptr);

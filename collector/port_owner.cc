@@ -1,33 +1,22 @@
 #include "collector/port_owner.h"
 
-#include <algorithm>
-#include <charconv>
 #include <set>
 #include <string>
 
 #include "base/text.h"
+#include "collector/proc_text.h"
 
 namespace idlewatt {
 namespace {
 
 // Inodes of the listening sockets on `port`, as the links in PID/fd show them: "socket:[123]".
 std::set<std::string> ListenerLinks(const FileRoot& proc, uint16_t port) {
-  constexpr std::string_view kListen = "0A";
   std::set<std::string> links;
   for (const char* table : {"net/tcp", "net/tcp6"}) {
     const Result<std::string> text = proc.Read(table);
     if (!text) continue;
-    for (std::string_view line : Split(*text, '\n')) {
-      NextField(line);  // number
-      const std::string_view local = NextField(line);
-      NextField(line);  // remote
-      if (NextField(line) != kListen) continue;
-      for (int skipped = 0; skipped < 5; ++skipped) NextField(line);
-      const std::string_view inode = NextField(line);
-      const std::string_view hex = local.substr(std::min(local.rfind(':') + 1, local.size()));
-      uint16_t listening = 0;
-      std::from_chars(hex.data(), hex.data() + hex.size(), listening, 16);
-      if (listening == port) links.insert("socket:[" + std::string(inode) + "]");
+    for (const TcpListener& listener : ParseTcpListeners(*text)) {
+      if (listener.port == port) links.insert("socket:[" + std::to_string(listener.inode) + "]");
     }
   }
   return links;

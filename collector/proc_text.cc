@@ -1,6 +1,9 @@
 #include "collector/proc_text.h"
 
 #include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <limits>
 
 #include "base/text.h"
 
@@ -12,6 +15,10 @@ Error NotParsed(std::string what, std::string_view text) {
                "cannot make sense of \"" + ToValidUtf8(text.substr(0, 60)) + "\""};
 }
 
+constexpr int32_t kMaxInt = std::numeric_limits<int32_t>::max();
+// More would not hold in bytes: pages have at most 64 KiB.
+constexpr int64_t kMaxPages = std::numeric_limits<int64_t>::max() / 65536;
+
 // Reads the fields after the name of /proc/PID/stat one by one; any bad field spoils the whole.
 class FieldReader {
  public:
@@ -19,7 +26,7 @@ class FieldReader {
 
   char Char() {
     const std::string_view field = NextField(rest_);
-    if (field.size() != 1) good_ = false;
+    if (field.size() != 1 || std::isalpha(static_cast<unsigned char>(field[0])) == 0) good_ = false;
     return field.empty() ? '?' : field[0];
   }
   template <typename T>
@@ -27,6 +34,12 @@ class FieldReader {
     const auto value = ParseNumber<T>(NextField(rest_));
     if (!value) good_ = false;
     return value.value_or(T{});
+  }
+  template <typename T>
+  T Within(T least, T most) {
+    const T value = Number<T>();
+    if (value < least || value > most) good_ = false;
+    return value;
   }
   uint64_t NotNegative() { return static_cast<uint64_t>(std::max<int64_t>(Number<int64_t>(), 0)); }
   void Skip(int count) {
@@ -49,12 +62,12 @@ Result<void> ParsePidStat(std::string_view text, PidStat& stat) {
     return NotParsed("stat", text);
   }
   const auto pid = ParseNumber<int32_t>(text.substr(0, open));
-  if (!pid) return NotParsed("stat", text);
+  if (!pid || *pid <= 0) return NotParsed("stat", text);
   stat.pid = *pid;
   stat.comm.assign(text.substr(open + 2, close - open - 2));
   FieldReader fields(text.substr(close + 2));
   stat.state = fields.Char();
-  stat.parent = fields.Number<int32_t>();
+  stat.parent = fields.Within<int32_t>(0, kMaxInt);
   fields.Skip(1);  // process group
   stat.session = fields.Number<int32_t>();
   fields.Skip(2);  // terminal and its foreground group
@@ -65,11 +78,11 @@ Result<void> ParsePidStat(std::string_view text, PidStat& stat) {
   stat.children_user = fields.NotNegative();
   stat.children_system = fields.NotNegative();
   fields.Skip(2);  // priority, nice
-  stat.threads = fields.Number<int32_t>();
+  stat.threads = fields.Within<int32_t>(0, kMaxInt);
   fields.Skip(1);  // itrealvalue
   stat.start = fields.Number<uint64_t>();
   fields.Skip(1);  // virtual size
-  stat.rss_pages = fields.Number<int64_t>();
+  stat.rss_pages = fields.Within<int64_t>(-kMaxPages, kMaxPages);
   if (!fields.good()) return NotParsed("stat", text);
   return {};
 }
@@ -115,7 +128,11 @@ Result<std::vector<std::pair<std::string, Microseconds>>> ParsePressure(std::str
   for (std::string_view line : Split(text, '\n')) {
     const std::string_view kind = NextField(line);
     const size_t at = line.find("total=");
-    if (kind.empty() || at == std::string_view::npos) return NotParsed("pressure", text);
+    const bool known = std::any_of(totals.begin(), totals.end(),
+                                   [&](const auto& total) { return total.first == kind; });
+    if ((kind != "some" && kind != "full") || known || at == std::string_view::npos) {
+      return NotParsed("pressure", text);
+    }
     const auto total = ParseNumber<int64_t>(Trim(line.substr(at + 6)));
     if (!total || *total < 0) return NotParsed("pressure", text);
     totals.emplace_back(kind, Microseconds{*total});
@@ -198,6 +215,36 @@ Result<PidIo> ParsePidIo(std::string_view text) {
   const auto written = ParseNumber<uint64_t>(Trim(AfterKey(text, "write_bytes")));
   if (!read || !written) return NotParsed("io", text);
   return PidIo{*read, *written};
+}
+
+namespace {
+
+// The port of "0100007F:1F90"; nothing without four hexadecimal digits.
+std::optional<uint16_t> PortOf(std::string_view address) {
+  const size_t colon = address.rfind(':');
+  if (colon == std::string_view::npos || address.size() != colon + 5) return std::nullopt;
+  uint16_t port = 0;
+  const char* const end = address.data() + address.size();
+  const auto [rest, error] = std::from_chars(end - 4, end, port, 16);
+  if (error != std::errc() || rest != end) return std::nullopt;
+  return port;
+}
+
+}  // namespace
+
+std::vector<TcpListener> ParseTcpListeners(std::string_view text) {
+  constexpr std::string_view kListen = "0A";
+  std::vector<TcpListener> listeners;
+  for (std::string_view line : Split(text, '\n')) {
+    NextField(line);  // number
+    const auto port = PortOf(NextField(line));
+    NextField(line);  // remote
+    if (!port || NextField(line) != kListen) continue;
+    for (int skipped = 0; skipped < 5; ++skipped) NextField(line);  // queues, timers, uid
+    const auto inode = ParseNumber<uint64_t>(NextField(line));
+    if (inode) listeners.push_back({*port, *inode});
+  }
+  return listeners;
 }
 
 }  // namespace idlewatt

@@ -73,4 +73,12 @@ struct PidIo {
 };
 Result<PidIo> ParsePidIo(std::string_view text);
 
+// A listening socket of /proc/net/tcp or tcp6.
+struct TcpListener {
+  uint16_t port = 0;
+  uint64_t inode = 0;  // as the links in PID/fd show it: "socket:[123]"
+};
+// Rows that listen; a row that makes no sense is left out.
+std::vector<TcpListener> ParseTcpListeners(std::string_view text);
+
 }  // namespace idlewatt

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "base/text.h"
 #include "collector/metrics.h"
@@ -15,6 +16,8 @@ constexpr std::array<const Metric*, 2> kMetrics{&metrics::kEnergyJoules,
 constexpr std::string_view kClass = "class/powercap";
 // No zone draws more; what would need more to be explained by a wrap is a reset.
 constexpr double kMaxWatts = 2000;
+// By how much a reading may be late. A rise that needs more time than that is a reset too.
+constexpr double kLateSeconds = 60;
 
 bool IsZoneName(std::string_view name) {
   return name.starts_with("intel-rapl") && name.find(':') != std::string_view::npos;
@@ -39,7 +42,7 @@ Result<void> RaplSampler::Read(TimePoint now, Readings& out) {
   std::vector<std::pair<const Zone*, Error>> refused;
   std::string gives;
   for (Zone& zone : zones_) {
-    const Result<int64_t> energy = sys_.ReadInt(zone.path + "/energy_uj");
+    const Result<int64_t> energy = ReadEnergy(zone);
     if (!energy) {
       refused.emplace_back(&zone, energy.error());
       // A zone that comes back may count from anywhere.
@@ -64,6 +67,13 @@ Result<void> RaplSampler::Read(TimePoint now, Readings& out) {
   }
   out.AddSource("rapl", "energy of " + gives);
   return {};
+}
+
+Result<int64_t> RaplSampler::ReadEnergy(const Zone& zone) const {
+  const std::string file = zone.path + "/energy_uj";
+  ASSIGN_OR_RETURN(const int64_t energy, sys_.ReadInt(file));
+  if (energy < 0) return Error{ErrorCode::kParse, sys_.PathOf(file), 0, "holds a negative energy"};
+  return energy;
 }
 
 // Finds the zones; one that was known before keeps its counters.
@@ -138,6 +148,8 @@ void RaplSampler::NumberSubZones() {
     if (uses[name] > 1) name += package.substr(std::min(package.find('-'), package.size()));
     zone.domain = name;
   }
+  std::set<std::string> used;
+  for (Zone& zone : zones_) zone.domain = UniqueName(zone.domain, used);
 }
 
 bool RaplSampler::Account(Zone& zone, Microjoules value, BootTime now) {
@@ -145,8 +157,14 @@ bool RaplSampler::Account(Zone& zone, Microjoules value, BootTime now) {
   const double most_joules = kMaxWatts * ToSeconds(now - std::exchange(zone.last_time, now));
   if (!last) return true;
   if (value >= *last) {
-    zone.joules += Microjoules{value.raw - last->raw}.Si();
-    return true;
+    const double joules = Microjoules{value.raw - last->raw}.Si();
+    const bool is_possible = joules <= most_joules + kMaxWatts * kLateSeconds;
+    if (is_possible) {
+      zone.joules += joules;
+    } else {
+      ++zone.resets;
+    }
+    return is_possible;
   }
   // Over a pause in which the counter may have wrapped more than once nothing is known.
   const double range = zone.range ? zone.range->Si() : 0;

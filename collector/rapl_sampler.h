@@ -16,8 +16,8 @@ namespace idlewatt {
 // Energy used by each RAPL zone of this machine (Intel and AMD).
 // Source:  class/powercap below /sys, flat or nested; kernel Documentation/power/powercap.
 // Units:   microjoules as read; joules since the daemon started once published. A counter wraps
-//          at max_energy_range_uj; a fall that no wrap explains is a reset: it is counted and
-//          that interval gives no energy.
+//          at max_energy_range_uj; a fall that no wrap explains is a reset, and so is a rise
+//          that no power explains: it is counted and that interval gives no energy.
 // Errors:  kNoData without powercap; kPermission if no zone may be read (root only since 2020).
 // Threads: sampler thread only.
 // Owns:    nothing; `sys` must outlive this object.
@@ -39,6 +39,7 @@ class RaplSampler final : public Sampler {
     uint64_t resets = 0;
   };
 
+  Result<int64_t> ReadEnergy(const Zone& zone) const;
   void FindZones();
   void AddZonesBelow(const std::string& folder, const std::string& parent_domain);
   void NumberSubZones();

@@ -8,10 +8,13 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 namespace idlewatt {
 namespace {
+
+constexpr int kMaxErrno = 4095;
 
 // A structure of the kernel at the front of `bytes`, which may be shorter (an older kernel) or not
 // aligned: then the rest is zero.
@@ -80,7 +83,8 @@ SockDiagEnd ForEachSocket(std::string_view datagram,
       break;
     }
     if (header.nlmsg_type == NLMSG_ERROR) {
-      end.error = -FrontOf<nlmsgerr>(payload).error;
+      const int error = FrontOf<nlmsgerr>(payload).error;
+      end.error = error < 0 && error >= -kMaxErrno ? -error : EPROTO;
       break;
     }
     if (header.nlmsg_type != NLMSG_NOOP && header.nlmsg_type != NLMSG_OVERRUN) {

@@ -42,8 +42,8 @@ std::optional<std::string_view> TripOf(std::string_view file) {
   return file.substr(0, file.size() - kSuffix.size());
 }
 
-bool IsCpuFolder(std::string_view name) {
-  return name.starts_with("cpu") && ParseNumber<int>(name.substr(3)).has_value();
+bool IsNumbered(std::string_view name, std::string_view prefix) {
+  return name.starts_with(prefix) && ParseNumber<uint32_t>(name.substr(prefix.size())).has_value();
 }
 
 }  // namespace
@@ -74,13 +74,20 @@ int ThermalSampler::ReadZones(const std::vector<std::string>& names, Readings& o
   constexpr std::string_view kPrefix = "thermal_zone";
   int found = 0;
   for (const std::string& name : names) {
-    if (!name.starts_with(kPrefix)) continue;
+    if (!IsNumbered(name, kPrefix)) continue;
     ++found;
     const std::string folder = std::string(kClass) + name;
     const std::string type = TypeOf(sys_, folder);
     const Result<int64_t> temp = sys_.ReadInt(folder + "/temp");
     if (!temp) {
       out.AddRefused("thermal:" + name, "temperature of zone " + type, temp.error());
+      continue;
+    }
+    // ACPI firmware that does not know gives 0 K, some drivers INT64_MAX.
+    if (*temp < -273'000 || *temp > 10'000'000) {
+      out.AddRefused("thermal:" + name, "temperature of zone " + type,
+                     Error{ErrorCode::kParse, sys_.PathOf(folder + "/temp"), 0,
+                           "holds " + std::to_string(*temp) + ", which cannot be"});
       continue;
     }
     const std::string_view number = std::string_view(name).substr(kPrefix.size());
@@ -123,7 +130,7 @@ int ThermalSampler::ReadCoolingDevices(const std::vector<std::string>& names, Re
   constexpr std::string_view kPrefix = "cooling_device";
   int found = 0;
   for (const std::string& name : names) {
-    if (!name.starts_with(kPrefix)) continue;
+    if (!IsNumbered(name, kPrefix)) continue;
     ++found;
     const std::string folder = std::string(kClass) + name;
     const std::string type = TypeOf(sys_, folder);
@@ -150,7 +157,7 @@ int ThermalSampler::ReadThrottling(Readings& out) {
   std::set<std::pair<int64_t, int64_t>> cores;
   std::set<int64_t> packages;
   for (const std::string& cpu : *cpus) {
-    if (!IsCpuFolder(cpu)) continue;
+    if (!IsNumbered(cpu, "cpu")) continue;
     const std::string folder = std::string(kCpus) + cpu;
     const auto core_count = sys_.ReadInt(folder + "/thermal_throttle/core_throttle_count");
     const auto package_count = sys_.ReadInt(folder + "/thermal_throttle/package_throttle_count");
@@ -159,11 +166,11 @@ int ThermalSampler::ReadThrottling(Readings& out) {
     const auto core = sys_.ReadInt(folder + "/topology/core_id");
     if (!package || !core) continue;
     const std::string package_id = std::to_string(*package);
-    if (core_count && cores.emplace(*package, *core).second) {
+    if (core_count && *core_count >= 0 && cores.emplace(*package, *core).second) {
       out.Add(metrics::kThrottleEvents, {"core", package_id + ":" + std::to_string(*core)},
               static_cast<double>(*core_count));
     }
-    if (package_count && packages.insert(*package).second) {
+    if (package_count && *package_count >= 0 && packages.insert(*package).second) {
       out.Add(metrics::kThrottleEvents, {"package", package_id},
               static_cast<double>(*package_count));
     }

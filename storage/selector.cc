@@ -11,14 +11,18 @@ namespace {
 constexpr size_t kMaxText = 4096;
 constexpr size_t kMaxPattern = 256;
 constexpr size_t kMaxMatchers = 16;
+constexpr int kMaxPluses = 4;
 
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
-// glibc spends exponential time on back references and memory on nested intervals.
+// glibc spends exponential time on back references and memory on nested intervals and pluses: it
+// turns X+ into XX*, so that each plus can double what it has made of the pattern so far.
 bool IsCostly(std::string_view pattern) {
+  int pluses = 0;
   for (size_t i = 0; i < pattern.size(); ++i) {
     if (pattern[i] == '{') return true;
+    if (pattern[i] == '+' && ++pluses > kMaxPluses) return true;
     if (pattern[i] == '\\' && ++i < pattern.size() && IsDigit(pattern[i])) return true;
   }
   return false;
@@ -127,7 +131,8 @@ Result<LabelPattern> LabelPattern::Compile(std::string_view pattern) {
     return Error{ErrorCode::kInvalid, "regular expression", 0, "longer than 256 bytes"};
   }
   if (pattern.find('\0') != std::string_view::npos) return refuse("holds a NUL byte");
-  if (IsCostly(pattern)) return refuse("{n,m} and back references are not supported");
+  if (IsCostly(pattern))
+    return refuse("{n,m}, back references and more than 4 of + are not supported");
   auto compiled = std::make_unique<regex_t>();
   const int code = regcomp(compiled.get(), std::string(pattern).c_str(), REG_EXTENDED);
   if (code != 0) {

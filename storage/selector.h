@@ -19,8 +19,8 @@ struct RegexDeleter {
 }  // namespace detail
 
 // A compiled regular expression that matches only a whole text, as in Prometheus.
-// POSIX extended syntax of at most 256 bytes, without {n,m} and back references: what is left
-// needs time and memory in proportion to pattern and text, so that a request can't hurt.
+// POSIX extended syntax of at most 256 bytes, without {n,m} and back references and with at most
+// four +: what is left needs little time and memory, so that a request can't hurt.
 // Threads: one.
 class LabelPattern {
  public:

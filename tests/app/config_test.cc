@@ -212,5 +212,17 @@ TEST(ConfigTest, FindingsNameTheFile) {
   EXPECT_THAT(config.error().ToString(), HasSubstr("bad.toml:2: idle.foo"));
 }
 
+TEST(ConfigTest, APortThatIsNoWholeNumberIsAnErrorAndNotANumber) {
+  for (const char* port : {"11e34", "nan", "-inf", "80.0", "true"}) {
+    const ParsedConfig parsed =
+        ParseConfig(std::string("[[watch]]\nname = \"a\"\nport = ") + port + "\n");
+    EXPECT_FALSE(parsed.ok()) << port;
+  }
+}
+
+TEST(ConfigTest, ADurationBeyondTwoHundredYearsIsAnError) {
+  EXPECT_FALSE(ParseConfig("[collector.power]\ninterval = \"1000y\"\n").ok());
+}
+
 }  // namespace
 }  // namespace idlewatt

@@ -47,7 +47,8 @@ TEST(DurationTest, WhatIsNoDurationIsRefused) {
 TEST(DurationTest, WhatDoesNotFitIsRefused) {
   EXPECT_EQ(Millis("1000000y"), -1);
   EXPECT_EQ(Millis(std::string(400, '9') + "s"), -1);
-  EXPECT_GT(Millis("200000y"), 0);
+  EXPECT_EQ(Millis("200y"), 200 * 365 * 86'400'000LL);
+  EXPECT_EQ(Millis("201y"), -1) << "must hold in nanoseconds";
 }
 
 TEST(DurationTest, TheErrorShowsTheTextAndAnExample) {
@@ -114,6 +115,12 @@ TEST(TimeTest, WhatIsNoTimeIsRefused) {
 
 TEST(TimeTest, TimesBefore1970AreFormatted) {
   EXPECT_EQ(FormatWallTime(WallTime(milliseconds(-1))), "1969-12-31T23:59:59.999Z");
+}
+
+TEST(FormatWallTimeTest, AYearHasFourDigits) {
+  const auto year_zero = ParseTime("0000-01-01T00:00:00-23:59", WallTime());
+  ASSERT_TRUE(year_zero.ok());
+  EXPECT_EQ(FormatWallTime(*year_zero), "0000-01-01T23:59:00.000Z");
 }
 
 }  // namespace

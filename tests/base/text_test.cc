@@ -98,5 +98,21 @@ TEST(TextTest, GlobOfManyStarsEndsSoon) {
   EXPECT_FALSE(GlobMatch(pattern + "b", std::string(2000, 'a')));
 }
 
+TEST(TextTest, AnIntegerOfAFileMayHaveBlanksAroundIt) {
+  EXPECT_EQ(ParseIntFile(" -42\n"), -42);
+  EXPECT_EQ(ParseIntFile("9223372036854775807\0\n"), INT64_MAX);
+  for (const char* text : {"", "\n", "1 2", "0x10", "1.5", "9223372036854775808", "N/A"}) {
+    EXPECT_EQ(ParseIntFile(text), std::nullopt) << text;
+  }
+}
+
+TEST(TextTest, ANameThatIsUsedGetsANumber) {
+  std::set<std::string> used;
+  EXPECT_EQ(UniqueName("a", used), "a");
+  EXPECT_EQ(UniqueName("a#2", used), "a#2");
+  EXPECT_EQ(UniqueName("a", used), "a#3");
+  EXPECT_EQ(UniqueName("b", used), "b");
+}
+
 }  // namespace
 }  // namespace idlewatt

@@ -123,5 +123,26 @@ TEST_F(BatterySamplerTest, AnUnreadableBatteryIsRefusedAndTheOtherRead) {
   EXPECT_EQ(Watts(), 6);
 }
 
+TEST_F(BatterySamplerTest, PowerThatCannotBeIsUnknown) {
+  Battery("BAT0", {{"status", "Discharging"}, {"power_now", "-9223372036854775808"}});
+  driver.Read();
+  EXPECT_EQ(Watts(), std::nullopt);
+  EXPECT_EQ(driver.sources["battery:BAT0/power"], "!no_data");
+  EXPECT_EQ(driver.sources["battery:BAT0"], "charge");
+  Battery("BAT0", {{"current_now", "-1000000"}, {"voltage_now", "12000000"}});
+  driver.Read();
+  EXPECT_DOUBLE_EQ(Watts().value_or(0), 12);  // what else it says
+  Battery("BAT0", {{"current_now", "9223372036854775807"}});
+  driver.Read();
+  EXPECT_EQ(Watts(), std::nullopt);
+}
+
+TEST_F(BatterySamplerTest, TwoNamesThatBecomeOneStayApart) {
+  Battery("B\xFE", {{"status", "Full"}, {"capacity", "10"}});
+  Battery("B\xFF", {{"status", "Full"}, {"capacity", "20"}});
+  driver.Read();  // fails when a series is given twice
+  EXPECT_EQ(Value("idlewatt_battery_charge_ratio{battery=\"B\xEF\xBF\xBD#2\"}"), 0.2);
+}
+
 }  // namespace
 }  // namespace idlewatt

@@ -119,6 +119,29 @@ TEST(HwmonSamplerTest, ExcludedChipsAreNotRead) {
   EXPECT_THAT(sources, ElementsAre(Pair("hwmon:c", "1 sensors")));
 }
 
+TEST(HwmonSamplerTest, NumbersThatCannotBeAreRefused) {
+  std::map<std::string, std::string> sources;
+  const auto values =
+      Publish({{"c", "temp1", "x", SensorKind::kTemperature, -273.15, {}},
+               {"c", "temp2", "y", SensorKind::kTemperature, -40, {{"max", 9.2e15}, {"crit", 90}}},
+               {"c", "power1", "z", SensorKind::kPower, 9.2e12, {}},
+               {"c", "energy1", "e", SensorKind::kEnergy, -1, {}},
+               {"c", "curr1", "i", SensorKind::kCurrent, -1.5, {}}},
+              {}, &sources);
+  EXPECT_EQ(values.size(), 3U);  // temp2, its crit, curr1
+  for (const char* sensor : {"temp1", "power1", "energy1"}) {
+    EXPECT_EQ(sources[std::string("hwmon:c/") + sensor], "!parse") << sensor;
+  }
+}
+
+TEST(HwmonSamplerTest, ADomainIsOfOneSensorWhateverTheLabelsSay) {
+  // Fails when a series is given twice.
+  const auto values = Publish({{"c", "power1", "CPU", SensorKind::kPower, 1, {}},
+                               {"c", "power3", "CPU (power2)", SensorKind::kPower, 3, {}},
+                               {"c", "power2", "CPU", SensorKind::kPower, 2, {}}});
+  EXPECT_EQ(values.size(), 3U);
+}
+
 TEST(HwmonSamplerTest, ABadSensorIsRefusedAndTheOthersRead) {
   std::map<std::string, std::string> sources;
   const auto values = Publish({{"c",

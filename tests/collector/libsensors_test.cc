@@ -34,5 +34,22 @@ TEST(LibsensorsTest, ALaptopIsReadWithItsLabelsAndLimits) {
                   "thinkpad-isa-0000/temp8 \"temp8\" transient"));
 }
 
+TEST(LibsensorsTest, ABoardWithOddSensorsIsReadAsItIs) {
+  // Left out: a channel that is switched off (temp2) and a chip without a name.
+  EXPECT_THAT(Dump("tests/fixtures/board/machine.umockdev"),
+              ::testing::UnorderedElementsAre(
+                  "nct6798-isa-0290/temp1 \"CPU\" -5", "nct6798-isa-0290/temp3 \"CPU\" 33 crit=110",
+                  "nct6798-isa-0290/temp4 \"temp4\" transient",
+                  "nct6798-isa-0290/power1 \"CPU\" 15", "nct6798-isa-0290/power2 \"CPU\" 5",
+                  "twin-virtual-0/temp1 \"temp1\" 28", "twin-virtual-0#2/temp1 \"temp1\" 29"));
+}
+
+TEST(LibsensorsTest, TwoBatteriesOfALaptopAreTwoChips) {
+  EXPECT_THAT(Dump("tests/fixtures/two-batteries/machine.umockdev"),
+              ::testing::UnorderedElementsAre("BAT0-acpi-0/in0 \"in0\" 12",
+                                              "BAT0-acpi-0/curr1 \"curr1\" -1.5",
+                                              "BAT1-acpi-0/power1 \"power1\" 0"));
+}
+
 }  // namespace
 }  // namespace idlewatt

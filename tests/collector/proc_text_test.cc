@@ -288,5 +288,46 @@ TEST(ProcTextRobustnessTest, TheOtherParsersTakeAnything) {
           [](std::string_view text) { static_cast<void>(ParsePidIo(text)); });
 }
 
+TEST(PidStatTest, NumbersThatCannotBeAreRefused) {
+  PidStat stat;
+  const auto is_ok = [&](const FakeProcess& p) { return ParsePidStat(StatLine(p), stat).ok(); };
+  EXPECT_TRUE(is_ok({.pid = 5}));
+  EXPECT_FALSE(is_ok({.pid = -5}));
+  EXPECT_FALSE(is_ok({.pid = 5, .parent = -1}));
+  EXPECT_FALSE(is_ok({.pid = 5, .threads = -1}));
+  EXPECT_FALSE(is_ok({.pid = 5, .rss_pages = INT64_MAX}));  // not a number of bytes any more
+  EXPECT_FALSE(is_ok({.pid = 5, .state = '\xFF'}));
+}
+
+TEST(PressureTest, EachKindIsThereOnceAndKnown) {
+  EXPECT_FALSE(ParsePressure("some total=1\nsome total=2\n").ok());
+  EXPECT_FALSE(ParsePressure("most total=1\n").ok());
+}
+
+TEST(TcpListenersTest, OnlyRowsThatListenAreTaken) {
+  const std::string rest = " 00000000:00000000 00:00000000 00000000  1000        0 ";
+  const auto listeners = ParseTcpListeners(
+      "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout "
+      "inode\n"
+      "   0: 0100007F:4B58 00000000:0000 0A" +
+      rest + "21443 1 0 100 0 0 10 0\n" + "   1: 0100007F:4B58 0100007F:D2F0 01" + rest +
+      "30111 2 0 20 4 30 10 -1\n" +
+      "   2: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A" +
+      rest + "77 1 0 100 0 0 10 0\n");
+  ASSERT_EQ(listeners.size(), 2U);
+  EXPECT_EQ(listeners[0].port, 19288);
+  EXPECT_EQ(listeners[0].inode, 21443U);
+  EXPECT_EQ(listeners[1].port, 8080);
+}
+
+TEST(TcpListenersTest, ARowThatMakesNoSenseIsLeftOut) {
+  for (const char* row :
+       {"0: 0100007F: 0:0 0A 1 2 3 4 5 6", "0: 0100007F:XYZW 0:0 0A 1 2 3 4 5 6",
+        "0: 0100007F:4B580 0:0 0A 1 2 3 4 5 6", "0: 0100007F:4B58 0:0 0A 1 2 3 4 5",
+        "0: 0100007F:4B58 0:0 0A 1 2 3 4 5 x", "0A", ""}) {
+    EXPECT_TRUE(ParseTcpListeners(row).empty()) << row;
+  }
+}
+
 }  // namespace
 }  // namespace idlewatt

@@ -272,5 +272,34 @@ TEST_F(RaplSamplerTest, AVanishedZoneComesBackWithoutAJumpOrAFall) {
   EXPECT_DOUBLE_EQ(Joules("package-0"), 51);
 }
 
+TEST_F(RaplSamplerTest, ANegativeEnergyIsRefused) {
+  Zone("intel-rapl:0", "package-0", 1);
+  Zone("intel-rapl:1", "package-1", 1);
+  tree.Write("class/powercap/intel-rapl:0/energy_uj", "-9223372036854775808");
+  driver.Read();
+  EXPECT_FALSE(HasJoules("package-0"));
+  EXPECT_EQ(driver.sources["rapl:package-0"], "!parse");
+  EXPECT_TRUE(HasJoules("package-1"));
+}
+
+TEST_F(RaplSamplerTest, ARiseThatNoPowerExplainsIsAReset) {
+  Zone("intel-rapl:0", "package-0", 1);
+  driver.Read();
+  tree.Write("class/powercap/intel-rapl:0/energy_uj", "9223372036854775807");
+  driver.ReadAfter(seconds(5));
+  EXPECT_FALSE(HasJoules("package-0"));
+  EXPECT_EQ(Resets("package-0"), 1);
+}
+
+TEST_F(RaplSamplerTest, ZonesWhoseNamesBecomeOneStayApart) {
+  Zone("intel-rapl:0", "package", 1);
+  Zone("intel-rapl:0:0", "dram", 1);
+  Zone("intel-rapl:1", "package2", 1);
+  Zone("intel-rapl:1:0", "dram", 1);
+  driver.Read();  // fails when a series is given twice
+  EXPECT_THAT(Domains(), ElementsAre(Pair("dram", 0), Pair("dram#2", 0), Pair("package", 0),
+                                     Pair("package2", 0)));
+}
+
 }  // namespace
 }  // namespace idlewatt

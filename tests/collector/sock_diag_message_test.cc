@@ -119,6 +119,11 @@ TEST(SockDiagMessageTest, ListsEndWithDoneOrAnError) {
   error.error = -EPERM;
   All(Message(NLMSG_ERROR, BytesOf(error)), &end);
   EXPECT_EQ(end.error, EPERM);
+  for (const int absurd : {0, 1, -4096, INT32_MIN}) {
+    error.error = absurd;
+    All(Message(NLMSG_ERROR, BytesOf(error)), &end);
+    EXPECT_EQ(end.error, EPROTO) << absurd;
+  }
 }
 
 TEST(SockDiagMessageTest, WhatIsOfAnotherFamilyIsLeftOut) {

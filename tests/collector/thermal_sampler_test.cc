@@ -182,5 +182,25 @@ TEST_F(ThermalSamplerTest, ThrottlingCountsOncePerCoreAndPackage) {
   EXPECT_EQ(Value(name + "{scope=\"package\",id=\"1\"}"), 200);
 }
 
+TEST_F(ThermalSamplerTest, ANegativeCountOfOneThreadIsTakenFromTheOther) {
+  Cpu(0, 0, 0, -1, -1);
+  Cpu(1, 0, 0, 5, 9);
+  driver.Read();
+  const std::string name = "idlewatt_thermal_throttle_events_total";
+  EXPECT_EQ(Value(name + "{scope=\"core\",id=\"0:0\"}"), 5);
+  EXPECT_EQ(Value(name + "{scope=\"package\",id=\"0\"}"), 9);
+}
+
+TEST_F(ThermalSamplerTest, TemperaturesThatCannotBeAreRefused) {
+  Zone("0", "acpitz", "-273200");  // what firmware gives for "not known"
+  Zone("1", "x", "9223372036854775807");
+  Zone("2", "y", "1000");
+  tree.Write("class/thermal/thermal_zone\xFF/temp", "1000");
+  driver.Read();
+  EXPECT_EQ(driver.values.size(), 1U);
+  EXPECT_EQ(driver.sources["thermal:thermal_zone0"], "!parse");
+  EXPECT_EQ(driver.sources["thermal:thermal_zone1"], "!parse");
+}
+
 }  // namespace
 }  // namespace idlewatt

@@ -73,6 +73,10 @@ TEST(SelectorTest, RefusesPatternsThatCouldBeCostly) {
   EXPECT_NE(ErrorOf("m{a=~\"(\"}"), "");
   EXPECT_NE(ErrorOf("m{a=~\"(((a{255}){255}){255}){255}\"}"), "");
   EXPECT_NE(ErrorOf(R"(m{a=~"(a*)\\1"})"), "");
+  // Found by the fuzzer: each + doubles what the library makes of the pattern.
+  EXPECT_NE(ErrorOf("m{a=~\"[^d]*" + std::string(22, '+') + "\"}"), "");
+  EXPECT_NE(ErrorOf("m{a=~\"(((((a+)+)+)+)+)\"}"), "");
+  EXPECT_EQ(ErrorOf("m{a=~\"[a-z]+_[0-9]+-(b|c)+/.+\"}"), "");
   EXPECT_NE(ErrorOf("m{a=~\"" + std::string(300, 'a') + "\"}"), "");
   EXPECT_NE(ErrorOf(std::string(5000, 'a')), "");
 }

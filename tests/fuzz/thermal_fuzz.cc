@@ -1,0 +1,12 @@
+#include "collector/thermal_sampler.h"
+#include "tests/fuzz/fuzz_machine.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace idlewatt;
+  FuzzMachine machine{FuzzInput(data, size)};
+  const FileRoot sys = machine.Root();
+  ThermalSampler sampler(sys);
+  FuzzReader reader(sampler);
+  while (machine.Next()) reader.Read();
+  return 0;
+}
