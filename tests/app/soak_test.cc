@@ -1,0 +1,84 @@
+// The whole way of a tick over hours of them: what the daemon keeps must not grow with time.
+#include <gtest/gtest.h>
+#include <malloc.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+
+#include "app/recorder.h"
+#include "collector/sampler_table.h"
+#include "storage/data_dir.h"
+#include "tests/support/fake_tree.h"
+
+namespace idlewatt {
+namespace {
+
+double ResidentMiB() {
+  ::malloc_trim(0);  // what was freed is not kept
+  const FileRoot self = std::move(*FileRoot::Open("/proc/self"));
+  long long all = 0;
+  long long resident = 0;
+  std::sscanf(self.Read("statm").value_or("").c_str(), "%lld %lld", &all, &resident);
+  return static_cast<double>(resident * ::sysconf(_SC_PAGESIZE)) / (1 << 20);
+}
+
+class SoakTest : public ::testing::Test {
+ protected:
+  SoakTest() {
+    CollectorOptions options;
+    loop.emplace(SamplingLoop::Options{}, MakeSamplers({roots, options, nullptr, true}), registry,
+                 clock, recorder);
+  }
+  void Tick() {
+    clock.Advance(std::chrono::seconds(5));
+    loop->Tick();
+  }
+
+  FakeTree folder;
+  const MachineRoots roots{std::move(*FileRoot::Open("/proc")), std::move(*FileRoot::Open("/sys"))};
+  ManualClock clock;
+  SeriesRegistry registry;
+  Ring ring{std::chrono::hours(1), std::chrono::seconds(5), size_t{8} << 20, registry};
+  const DataDir data_dir = std::move(*DataDir::Lock(folder.path()));
+  std::unique_ptr<History> history = std::move(*History::Open(data_dir, {}, registry));
+  Slot<Snapshot> snapshot;
+  Slot<std::vector<AlertStatus>> alerts;
+  Recorder recorder{{}, {registry, ring, *history, snapshot, alerts}};
+  std::optional<SamplingLoop> loop;
+};
+
+constexpr double kGrowthMiB = 3;
+
+TEST_F(SoakTest, MemoryStaysFlatOverTenThousandTicks) {
+  for (int i = 0; i < 1500; ++i) Tick();  // two hours: the ring is full
+  const double before = ResidentMiB();
+  for (int i = 0; i < 10'000; ++i) Tick();
+  EXPECT_LT(ResidentMiB(), before + kGrowthMiB);
+}
+
+TEST_F(SoakTest, MemoryStaysFlatOverAHundredThousandShortLivedProcesses) {
+  alignas(16) static std::array<char, 16384> stack;
+  const auto run_one = [] {
+    const auto at_once = [](void*) -> int { ::_exit(0); };
+    const int pid = ::clone(at_once, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | SIGCHLD,
+                            nullptr);
+    ASSERT_GT(pid, 0);
+    ::waitpid(pid, nullptr, 0);
+  };
+  const auto many = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      run_one();
+      if (i % 1000 == 0) Tick();
+    }
+  };
+  many(20'000);
+  const double before = ResidentMiB();
+  many(100'000);
+  EXPECT_LT(ResidentMiB(), before + kGrowthMiB);
+}
+
+}  // namespace
+}  // namespace idlewatt
