@@ -1,17 +1,15 @@
 // The whole way of a tick over hours of them: what the daemon keeps must not grow with time.
 #include <gtest/gtest.h>
 #include <malloc.h>
-#include <sched.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cstdio>
 
 #include "app/recorder.h"
 #include "collector/sampler_table.h"
 #include "storage/data_dir.h"
 #include "tests/support/fake_tree.h"
+#include "tests/support/process_herd.h"
 
 namespace idlewatt {
 namespace {
@@ -60,17 +58,9 @@ TEST_F(SoakTest, MemoryStaysFlatOverTenThousandTicks) {
 }
 
 TEST_F(SoakTest, MemoryStaysFlatOverAHundredThousandShortLivedProcesses) {
-  alignas(16) static std::array<char, 16384> stack;
-  const auto run_one = [] {
-    const auto at_once = [](void*) -> int { ::_exit(0); };
-    const int pid = ::clone(at_once, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | SIGCHLD,
-                            nullptr);
-    ASSERT_GT(pid, 0);
-    ::waitpid(pid, nullptr, 0);
-  };
   const auto many = [&](int count) {
     for (int i = 0; i < count; ++i) {
-      run_one();
+      ASSERT_TRUE(RunShortLivedProcess());
       if (i % 1000 == 0) Tick();
     }
   };

@@ -64,7 +64,7 @@ class ManyProcessesTest : public ::testing::Test {
 TEST_F(ManyProcessesTest, OneTickSeesThemAllInFewSeries) {
   ASSERT_NE(sampler, nullptr);
   const Readings out = Read();
-  EXPECT_EQ(out.processes.size(), static_cast<size_t>(kCount) + 1);
+  EXPECT_EQ(out.processes->size(), static_cast<size_t>(kCount) + 1);
   // discovered_top services and "other"; each has some ten series.
   EXPECT_LT(out.samples.size(), 30U * static_cast<size_t>(options.discovered_top + 1));
 }
@@ -86,7 +86,7 @@ TEST_F(ManyProcessesTest, ThoseThatVanishAreSkippedAndNothingPilesUp) {
       }
       PutBomb(kFirst + kCount + (round - 1) * (kCount / 10) + i);
     }
-    EXPECT_EQ(Read().processes.size(), static_cast<size_t>(kCount) + 1);
+    EXPECT_EQ(Read().processes->size(), static_cast<size_t>(kCount) + 1);
   }
   // Of 8,000 dead processes nothing is kept: 200 bytes of each would show. Without a fitting
   // malloc (sanitizers) the numbers are 0.

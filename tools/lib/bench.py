@@ -27,6 +27,10 @@ WARM_UP = 15.0
 SLEEPERS = 300
 LATENCY_REQUESTS = 200
 
+HERDS = (2000, 10000)  # processes for the reading of all processes
+HERD_INTERVALS = 6
+SHORT_LIVED = 100_000
+
 CONFIG = """
 [daemon]
 data_dir = "{folder}/data"
@@ -172,6 +176,18 @@ def start_subject(stack, name, command, port, folder):
     return subject
 
 
+def start_reader(stack, binary, backend, folder):
+    """An idlewatt without services, to see what reading all processes costs it."""
+    port = free_port()
+    name = f"idlewatt ({backend})"
+    data = folder / backend
+    data.mkdir()
+    path = folder / f"{backend}.toml"
+    path.write_text(CONFIG.format(folder=data, port=port)
+                    + f'[collector.process]\nbackend = "{backend}"\n')
+    return start_subject(stack, name, [binary, "run", "--config", path], port, folder)
+
+
 def start_idlewatt(stack, binary, server, folder):
     port = free_port()
     config = CONFIG.format(folder=folder, port=port)
@@ -254,6 +270,70 @@ def compare(args):
             is_ours = subject.name == "idlewatt"
             measure_latency(subject, LATENCY_REQUESTS if is_ours else LATENCY_REQUESTS // 5)
         return subjects, len([p for p in os.listdir("/proc") if p.isdigit()])
+
+
+# --- Reading all processes ----------------------------------------------------------------------
+
+
+def gauge(subject, series):
+    body = subject.scrape()[1].decode()
+    found = re.search(rf"^{re.escape(series)} (\S+)$", body, re.M)
+    return float(found.group(1)) if found else float("nan")
+
+
+def measure_herd(args, count):
+    """Rows of one herd: CPU time per process and reading of each program."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="idlewatt-bench-")))
+        herd = subprocess.Popen([args.folder / "process_herd", str(count)], text=True,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        stack.callback(stop, herd)
+        herd.stdout.readline()
+        subjects = [start_reader(stack, args.binary, b, folder) for b in ("bpf", "proc")]
+        with contextlib.suppress(SystemExit):
+            subjects.append(start_process_exporter(stack, folder))
+        print(f"Reading {count} processes ...", flush=True)
+        time.sleep(2 * SCRAPE_PERIOD)  # new processes cost more
+        processes = len([p for p in os.listdir("/proc") if p.isdigit()])
+        peers = subjects[2:]
+        for subject in list(peers):  # one that gives up is no reason to stop
+            try:
+                get(subject.port, "/metrics")
+            except OSError:
+                subjects.remove(subject)
+        measure_intervals(subjects, HERD_INTERVALS * SCRAPE_PERIOD)
+        cost = {s.name: statistics.median(s.cpu_per_interval) * 1e6 / processes for s in subjects}
+        peer = cost.get("process-exporter")
+        rows = []
+        for subject in subjects[:2]:
+            took = gauge(subject, 'idlewatt_sampler_duration_seconds{sampler="process"}')
+            ratio = f"{peer / cost[subject.name]:.0f}×" if peer else ""
+            rows.append([processes, subject.name, f"{cost[subject.name]:.2f}", f"{took * 1e3:.1f}",
+                         f"{subject.rss_kilobytes / 1024:.1f}", ratio])
+        rows.append([processes, "process-exporter", f"{peer:.1f}" if peer else "no answer", "",
+                     f"{subjects[2].rss_kilobytes / 1024:.1f}" if peer else "", ""])
+        return rows
+
+
+def measure_short_lived(args):
+    """Resident memory of the daemon before and after many processes that came and went."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="idlewatt-bench-")))
+        herd = subprocess.Popen([args.folder / "process_herd", "0"], text=True,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        stack.callback(stop, herd)
+        herd.stdout.readline()
+        subject = start_idlewatt(stack, args.binary, args.server, folder)
+        print(f"Running {SHORT_LIVED} short-lived processes ...", flush=True)
+
+        def churn(count):
+            herd.stdin.write(f"{count}\n")
+            herd.stdin.flush()
+            herd.stdout.readline()
+            time.sleep(2 * SCRAPE_PERIOD)
+            return status_kilobytes(subject.pid, "VmRSS") / 1024
+
+        return [churn(SHORT_LIVED // 5), churn(SHORT_LIVED)]
 
 
 # --- The benchmark programs ---------------------------------------------------------------------
@@ -369,7 +449,7 @@ def comparison_rows(subjects):
     return rows
 
 
-def page(args, subjects, processes, micro):
+def page(args, subjects, processes, micro, herds, memory):
     names = [subject.name for subject in subjects]
     parts = [
         "# Benchmarks",
@@ -388,6 +468,16 @@ def page(args, subjects, processes, micro):
         ),
         "node_exporter reads the host and no processes, process-exporter reads processes and no "
         "host; idlewatt does both, so the fair comparison is with the sum of theirs.",
+    ]
+    parts += [
+        "## Reading all processes",
+        "Real processes that sleep, the two backends of idlewatt and process-exporter at the same "
+        f"time, {HERD_INTERVALS} readings. CPU time is that of the whole program for one reading, "
+        "so it holds what judging, recording and a scrape cost too; the sampler alone is below.",
+        table(["processes", "program", "CPU per process and reading (µs)", "a tick's reading (ms)",
+               "resident (MiB)", "process-exporter needs"], herds),
+        f"Resident memory before and after {SHORT_LIVED:,} processes that ended at once: "
+        f"{memory[0]:.1f} MiB, {memory[1]:.1f} MiB.",
     ]
     if micro:
         rows = [(program, f"`{name}`", format_time(ns), other) for program, name, ns, other in micro]
@@ -422,9 +512,11 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     micro = [] if args.skip_parts else run_micro_benchmarks(args.folder)
     subjects, processes = compare(args)
+    herds = [row for count in HERDS for row in measure_herd(args, count)]
+    memory = measure_short_lived(args)
     for subject in subjects:
         subject.seconds = len(subject.cpu_per_interval) * SCRAPE_PERIOD
-    Path(args.output).write_text(page(args, subjects, processes, micro))
+    Path(args.output).write_text(page(args, subjects, processes, micro, herds, memory))
     print(f"Wrote {args.output}.")
 
 
