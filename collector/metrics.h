@@ -32,6 +32,12 @@ inline constexpr Metric kEnergyJoules{"idlewatt_energy_joules_total",
                                       "joules",
                                       {{"source", "domain"}},
                                       "Energy used by a domain since the daemon started"};
+inline constexpr Metric kEnergyCounterResets{
+    "idlewatt_energy_counter_resets_total",
+    kCounter,
+    "",
+    {{"source", "domain"}},
+    "Times an energy counter fell without a wrap (suspend, driver reload)"};
 
 inline constexpr Metric kServiceCpuSeconds{
     "idlewatt_service_cpu_seconds_total",

@@ -9,14 +9,8 @@
 namespace idlewatt {
 namespace {
 
-using enum MetricKind;
-
-constexpr Metric kResets{"idlewatt_energy_counter_resets_total",
-                         kCounter,
-                         "",
-                         {{"source", "domain"}},
-                         "Times an energy counter fell without a wrap (suspend, driver reload)"};
-constexpr std::array<const Metric*, 2> kMetrics{&metrics::kEnergyJoules, &kResets};
+constexpr std::array<const Metric*, 2> kMetrics{&metrics::kEnergyJoules,
+                                                &metrics::kEnergyCounterResets};
 
 constexpr std::string_view kClass = "class/powercap";
 // No zone draws more; what would need more to be explained by a wrap is a reset.
@@ -53,7 +47,7 @@ Result<void> RaplSampler::Read(TimePoint now, Readings& out) {
     if (Account(zone, Microjoules{*energy}, now.boot)) {
       out.Add(metrics::kEnergyJoules, {"rapl", zone.domain}, zone.joules);
     }
-    out.Add(kResets, {"rapl", zone.domain}, static_cast<double>(zone.resets));
+    out.Add(metrics::kEnergyCounterResets, {"rapl", zone.domain}, static_cast<double>(zone.resets));
     gives += (gives.empty() ? "" : ", ") + zone.domain;
   }
   if (refused.size() == zones_.size()) {
