@@ -4,6 +4,7 @@
 #include <array>
 
 #include "collector/battery_sampler.h"
+#include "collector/gpu/nvml_sampler.h"
 #include "collector/host_sampler.h"
 #include "collector/hwmon_sampler.h"
 #include "collector/process/process_sampler.h"
@@ -33,6 +34,7 @@ milliseconds PowerPeriod(const CollectorOptions& options) { return options.power
 constexpr char kRapl[] = "rapl";
 constexpr char kHwmon[] = "hwmon";
 constexpr char kBattery[] = "battery";
+constexpr char kNvml[] = "nvml";
 
 std::unique_ptr<Sampler> MakeHwmon(const Context& context) {
   // libsensors reads /sys whatever we say.
@@ -43,8 +45,19 @@ std::unique_ptr<Sampler> MakeHwmon(const Context& context) {
       HwmonSampler::Options{context.options.exclude_chips, IfPowerSource<kHwmon>(context)});
 }
 
+bool NvmlIsThere(const Context& context) {
+  return IfPowerSource<kNvml>(context) && (context.live || !context.nvml_library.empty());
+}
+
+std::unique_ptr<Sampler> MakeNvml(const Context& context) {
+  if (context.nvml_library.empty()) {
+    return std::make_unique<NvmlSampler>(context.roots.sys, context.gpu_board);
+  }
+  return std::make_unique<NvmlSampler>(context.roots.sys, context.gpu_board, context.nvml_library);
+}
+
 // To add a sampler, write its file and add its row here; the order is that of reading.
-constexpr std::array<SamplerRow, 8> kTable{{
+constexpr std::array<SamplerRow, 9> kTable{{
     {RaplSampler::Info, IfPowerSource<kRapl>, PowerPeriod,
      [](const Context& c) -> std::unique_ptr<Sampler> {
        return std::make_unique<RaplSampler>(c.roots.sys);
@@ -72,6 +85,7 @@ constexpr std::array<SamplerRow, 8> kTable{{
      [](const Context& c) -> std::unique_ptr<Sampler> {
        return std::make_unique<BatterySampler>(c.roots.sys);
      }},
+    {NvmlSampler::Info, NvmlIsThere, PowerPeriod, MakeNvml},
     {SelfSampler::Info, Always, EveryTick,
      [](const Context&) -> std::unique_ptr<Sampler> { return std::make_unique<SelfSampler>(); }},
 }};

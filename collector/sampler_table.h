@@ -20,7 +20,7 @@ struct CollectorOptions {
   std::chrono::milliseconds power_interval{0};
   int discovered_top = 20;
   std::vector<std::string> exclude_chips;
-  std::vector<std::string> power_sources{"rapl", "hwmon", "battery"};
+  std::vector<std::string> power_sources{"rapl", "hwmon", "battery", "nvml", "drm"};
   std::vector<WatchedService> watched;
 };
 
@@ -33,6 +33,8 @@ struct SamplerContext {
   bool live = true;
   // Shared by the samplers: one that hangs in its driver outlives the others.
   std::shared_ptr<GpuBoard> gpu_board = std::make_shared<GpuBoard>();
+  // Where another library than the system's stands for NVML; then a recorded machine has it too.
+  std::string nvml_library{};
 };
 
 // One row for each sampler of this folder.

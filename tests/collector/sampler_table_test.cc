@@ -18,7 +18,10 @@ namespace {
 // A machine that has everything.
 class SamplerTableTest : public ::testing::Test {
  protected:
-  SamplerTableTest() { directory.roots = {{"web", 600, 80}}; }
+  SamplerTableTest() {
+    directory.roots = {{"web", 600, 80}};
+    context.nvml_library = std::string(IDLEWATT_BINARY_DIR) + "/fake_nvml.so";
+  }
   static MachineRoots Build(FakeTree& machine) {
     machine.Write("proc/stat", "cpu  1 2 3 4 5 6 7 8 9 10\n");
     machine.Write("proc/meminfo", "MemTotal: 1000 kB\nMemFree: 100 kB\n");
@@ -62,8 +65,8 @@ class SamplerTableTest : public ::testing::Test {
 
 TEST_F(SamplerTableTest, EverySamplerFileHasOneRow) {
   std::vector<std::string> files;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(std::string(IDLEWATT_SOURCE_DIR) + "/collector")) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(
+           std::string(IDLEWATT_SOURCE_DIR) + "/collector")) {
     const std::string name = entry.path().filename().string();
     if (name.ends_with("_sampler.cc")) files.push_back(name.substr(0, name.size() - 11));
   }
@@ -161,6 +164,23 @@ TEST_F(SamplerTableTest, ASecondReadingOfTheSameMachineChangesNoGauge) {
     driver.ReadAfter(std::chrono::seconds(5));
     EXPECT_EQ(driver.values, first) << row.info().name;
   }
+}
+
+TEST_F(SamplerTableTest, OfARecordedMachineOnlyAGivenLibraryIsAskedForGpus) {
+  const auto has_nvml = [&] {
+    const auto samplers = MakeSamplers(context);
+    return std::any_of(samplers.begin(), samplers.end(),
+                       [](const ScheduledSampler& s) { return s.sampler->info().name == "nvml"; });
+  };
+  EXPECT_TRUE(has_nvml());
+  context.live = false;
+  EXPECT_TRUE(has_nvml());
+  context.nvml_library.clear();
+  EXPECT_FALSE(has_nvml());
+  context.live = true;
+  EXPECT_TRUE(has_nvml());
+  options.power_sources = {"rapl"};
+  EXPECT_FALSE(has_nvml());
 }
 
 TEST_F(SamplerTableTest, PowerSourcesAndPeriodsFollowTheOptions) {
