@@ -8,6 +8,7 @@
 #include "collector/battery_sampler.h"
 #include "collector/gpu/drm_sampler.h"
 #include "collector/gpu/npu_sampler.h"
+#include "collector/gpu/nvml_sampler.h"
 #include "collector/host_sampler.h"
 #include "collector/hwmon_sampler.h"
 #include "collector/process/process_sampler.h"
@@ -39,6 +40,7 @@ milliseconds PowerPeriod(const CollectorOptions& options) { return options.power
 constexpr char kRapl[] = "rapl";
 constexpr char kHwmon[] = "hwmon";
 constexpr char kBattery[] = "battery";
+constexpr char kNvml[] = "nvml";
 constexpr char kDrm[] = "drm";
 
 // The chips of GPUs and NPUs whose power DrmSampler and NpuSampler publish: the same joule must not
@@ -80,6 +82,17 @@ std::unique_ptr<Sampler> MakeHwmon(const Context& context) {
                             PowerElsewhere(context)});
 }
 
+bool NvmlIsThere(const Context& context) {
+  return IfPowerSource<kNvml>(context) && (context.live || !context.nvml_library.empty());
+}
+
+std::unique_ptr<Sampler> MakeNvml(const Context& context) {
+  if (context.nvml_library.empty()) {
+    return std::make_unique<NvmlSampler>(context.roots.sys, context.gpu_board);
+  }
+  return std::make_unique<NvmlSampler>(context.roots.sys, context.gpu_board, context.nvml_library);
+}
+
 // To add a sampler, write its file and add its row here; the order is that of reading.
 constexpr auto kTable = std::to_array<SamplerRow>({
     {RaplSampler::Info, IfPowerSource<kRapl>, PowerPeriod,
@@ -116,6 +129,7 @@ constexpr auto kTable = std::to_array<SamplerRow>({
      [](const Context& c) -> std::unique_ptr<Sampler> {
        return std::make_unique<TextfileSampler>(c.options.textfile_dir);
      }},
+    {NvmlSampler::Info, NvmlIsThere, PowerPeriod, MakeNvml},
     {SelfSampler::Info, Always, EveryTick,
      [](const Context&) -> std::unique_ptr<Sampler> { return std::make_unique<SelfSampler>(); }},
 });

@@ -36,6 +36,8 @@ struct SamplerContext {
   bool live = true;
   // Shared by the samplers: one that hangs in its driver outlives the others.
   std::shared_ptr<GpuBoard> gpu_board = std::make_shared<GpuBoard>();
+  // Where another library than the system's stands for NVML; then a recorded machine has it too.
+  std::string nvml_library{};
 };
 
 // One row for each sampler of this folder.

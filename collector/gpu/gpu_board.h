@@ -14,7 +14,7 @@ namespace idlewatt {
 struct GpuClient {
   int32_t pid = 0;
   std::string gpu;          // "gpu0", as in GpuDevice::name
-  double memory_bytes = 0;  // of the GPU's own memory, held now
+  double memory_bytes = 0;  // of the GPU's own memory, held now; NaN: the driver does not say
   double busy_seconds = 0;  // of its engines; a counter that starts when the sampler first sees it
 };
 

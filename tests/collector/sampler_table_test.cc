@@ -22,6 +22,7 @@ class SamplerTableTest : public ::testing::Test {
   SamplerTableTest() {
     directory.roots = {{"web", 600, 80}};
     options.textfile_dir = machine.PathOf("textfile");
+    context.nvml_library = std::string(IDLEWATT_BINARY_DIR) + "/fake_nvml.so";
   }
   static MachineRoots Build(FakeTree& machine) {
     machine.Write("proc/stat", "cpu  1 2 3 4 5 6 7 8 9 10\n");
@@ -196,6 +197,23 @@ TEST_F(SamplerTableTest, ASecondReadingOfTheSameMachineChangesNoGauge) {
     driver.ReadAfter(std::chrono::seconds(5));
     EXPECT_EQ(driver.values, first) << row.info().name;
   }
+}
+
+TEST_F(SamplerTableTest, OfARecordedMachineOnlyAGivenLibraryIsAskedForGpus) {
+  const auto has_nvml = [&] {
+    const auto samplers = MakeSamplers(context);
+    return std::any_of(samplers.begin(), samplers.end(),
+                       [](const ScheduledSampler& s) { return s.sampler->info().name == "nvml"; });
+  };
+  EXPECT_TRUE(has_nvml());
+  context.live = false;
+  EXPECT_TRUE(has_nvml());
+  context.nvml_library.clear();
+  EXPECT_FALSE(has_nvml());
+  context.live = true;
+  EXPECT_TRUE(has_nvml());
+  options.power_sources = {"rapl"};
+  EXPECT_FALSE(has_nvml());
 }
 
 TEST_F(SamplerTableTest, PowerSourcesAndPeriodsFollowTheOptions) {
