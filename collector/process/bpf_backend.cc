@@ -15,6 +15,7 @@
 #include <bpf/libbpf.h>
 #include <unistd.h>
 
+#include "base/spare.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "collector/process/process_bpf.h"
@@ -190,6 +191,8 @@ class BpfBackend final : public ProcessBackend {
       left = TakeRecords(left + static_cast<size_t>(got), processes, count);
     }
     processes.resize(count);
+    ReleaseSpare(processes);
+    ReleaseSpare(sums_);
     // Numbers of threads may be below that of their process, once numbers begin anew.
     for (const idlewatt_thread& thread : strays_) AddThread(thread, processes, count);
     if (count == 0) return Error{ErrorCode::kNoData, "BPF", 0, "lists no process"};
@@ -283,6 +286,9 @@ class BpfBackend final : public ProcessBackend {
     }
     while (before != known_.end()) keep_gone();
     known_.swap(next_);
+    next_.clear();
+    ReleaseSpare(known_);
+    ReleaseSpare(next_);
   }
 
   // Takes what the hooks have kept; what is told once and for all is removed there.
@@ -305,6 +311,7 @@ class BpfBackend final : public ProcessBackend {
       auto many = static_cast<uint32_t>(std::min<size_t>(kBatch, told_.size() - i));
       bpf_map_delete_batch(ended_map_, &told_[i], &many, nullptr);
     }
+    ReleaseSpare(told_);
     TakeLost(out);
   }
 
@@ -324,8 +331,10 @@ class BpfBackend final : public ProcessBackend {
       if (!more && errno != ENOENT) many = 0;
       ended_keys_.resize(size + many);
       ended_values_.resize(size + many);
-      if (!more) return;
+      if (!more) break;
     }
+    ReleaseSpare(ended_keys_);
+    ReleaseSpare(ended_values_);
   }
 
   idlewatt_use GrowthAtEnd(BootTime now, const idlewatt_ended_key& key, const idlewatt_use& whole) {

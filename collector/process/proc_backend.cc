@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/spare.h"
 #include "base/text.h"
 #include "collector/proc_text.h"
 #include "collector/process/cpu_accounting.h"
@@ -102,6 +103,7 @@ class ProcBackend final : public ProcessBackend {
     RETURN_IF_ERROR(ReadStats());
     const CpuAccounting::Outcome usage = accounting_.Account(now, stats_, roots);
     scan.processes.resize(stats_.size());
+    ReleaseSpare(scan.processes);
     for (size_t i = 0; i < stats_.size(); ++i) {
       Take(stats_[i], usage.processes[i], scan.processes[i]);
     }
@@ -132,6 +134,8 @@ class ProcBackend final : public ProcessBackend {
       if (ParsePidStat(buffer_, stats_[count]) && stats_[count].pid == pid) ++count;
     }
     stats_.resize(count);
+    ReleaseSpare(stats_);
+    ReleaseSpare(pids_);
     if (count > 0) return {};
     return Error{ErrorCode::kNoData, proc_.path(), 0, "shows no process; is proc mounted there?"};
   }

@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 
+#include "base/spare.h"
 #include "base/text.h"
 #include "collector/port_owner.h"
 #include "collector/proc_text.h"
@@ -136,6 +137,10 @@ void ServiceClassifier::Merge(BootTime now, const std::vector<Process>& scan) {
   std::stable_sort(next_gone_.begin(), next_gone_.end(),
                    [](const Known& a, const Known& b) { return a.pid < b.pid; });
   gone_.swap(next_gone_);
+  // The elements of the others are those of the tick before.
+  next_.clear();
+  next_gone_.clear();
+  for (std::vector<Known>* list : {&known_, &next_, &gone_, &next_gone_}) ReleaseSpare(*list);
 }
 
 // Also after a long sleep of the machine, one that was there at the last tick is kept for one more.

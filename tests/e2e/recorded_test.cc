@@ -18,10 +18,10 @@ TEST(RecordedTest, SensorsShowsWhatALaptopWithTwoBatteriesHas) {
                        {{"ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=0"}});
   const auto exit = sensors.Wait(RunningDaemon::kPatience);
   ASSERT_TRUE(exit && exit->code == 0) << sensors.output();
-  EXPECT_THAT(sensors.output(), ContainsRegex("rapl +energy of package-0 .* ok"));
-  EXPECT_THAT(sensors.output(), ContainsRegex("battery:BAT0 +charge, power .* ok"));
-  EXPECT_THAT(sensors.output(), ContainsRegex("battery:BAT1 +charge .not discharging. .* ok"));
-  EXPECT_THAT(sensors.output(), ContainsRegex("hwmon:BAT0-acpi-0 +2 sensors .* ok"));
+  EXPECT_THAT(sensors.output(), ContainsRegex("rapl +ok .* energy of package-0"));
+  EXPECT_THAT(sensors.output(), ContainsRegex("battery:BAT0 +ok .* charge, power"));
+  EXPECT_THAT(sensors.output(), ContainsRegex("battery:BAT1 +ok .* charge .not discharging."));
+  EXPECT_THAT(sensors.output(), ContainsRegex("hwmon:BAT0-acpi-0 +ok .* 2 sensors"));
 }
 
 }  // namespace
