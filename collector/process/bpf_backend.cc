@@ -13,6 +13,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include "base/spare.h"
@@ -29,20 +30,20 @@ constexpr size_t kReadBytes = size_t{64} << 10;  // the kernel gives at most 32 
 constexpr uint32_t kKernelThread = 0x00200000;   // PF_KTHREAD
 constexpr uint32_t kBatch = 1024;
 
-// What libbpf complained of last; it says more than its error codes.
-thread_local std::string last_complaint;
+// What libbpf complained of first; it says more than its error codes.
+thread_local std::string complaint;
 
 int TakeComplaint(libbpf_print_level level, const char* format, va_list arguments) {
   if (level != LIBBPF_WARN) return 0;
   std::array<char, 512> text{};
   std::vsnprintf(text.data(), text.size(), format, arguments);
-  last_complaint = ToValidUtf8(Trim(text.data()));
+  if (complaint.empty()) complaint = ToValidUtf8(Trim(text.data()));
   return 0;
 }
 
 Error BpfError(int error, std::string what) {
   const bool refused = error == EPERM || error == EACCES;
-  if (!refused && !last_complaint.empty()) what += " (" + last_complaint + ")";
+  if (!refused && !complaint.empty()) what += " (" + complaint + ")";
   return Error{refused ? ErrorCode::kPermission : ErrorCode::kNoData, "BPF", error,
                std::move(what)};
 }
@@ -126,7 +127,7 @@ class BpfBackend final : public ProcessBackend {
                    "is not there (a kernel with CONFIG_DEBUG_INFO_BTF has it)"};
     }
     libbpf_set_print(TakeComplaint);
-    last_complaint.clear();
+    complaint.clear();
     object_.reset(
         bpf_object__open_mem(kProcessBpfObject.data(), kProcessBpfObject.size(), nullptr));
     if (!object_) return BpfError(errno, "the programs can't be opened");
@@ -136,6 +137,7 @@ class BpfBackend final : public ProcessBackend {
     RETURN_IF_ERROR(Attach("on_exit", on_exit_));
     RETURN_IF_ERROR(Attach("on_free", on_free_));
     RETURN_IF_ERROR(Attach("each_thread", iterator_));
+    ::malloc_trim(0);  // libbpf has read the types of the whole kernel, megabytes of them
     ended_map_ = bpf_object__find_map_fd_by_name(object_.get(), "ended");
     lost_map_ = bpf_object__find_map_fd_by_name(object_.get(), "lost");
     return {};

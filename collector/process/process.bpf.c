@@ -49,8 +49,11 @@ struct percpu_counter {
 struct mm_struct {  // since 6.2
   struct percpu_counter rss_stat[4];
 };
+typedef struct {
+  __s64 counter;
+} atomic_long_t;
 struct mm_rss_stat {
-  long count[4];
+  atomic_long_t count[4];
 };
 struct mm_struct___before_6_2 {
   struct mm_rss_stat rss_stat;
@@ -161,9 +164,9 @@ static __always_inline __s64 resident_pages(struct task_struct *task) {
   if (!mm) return 0;
   if (bpf_core_type_exists(struct mm_rss_stat)) {
     struct mm_struct___before_6_2 *old = (void *)mm;
-    return BPF_CORE_READ(old, rss_stat.count[MM_FILEPAGES]) +
-           BPF_CORE_READ(old, rss_stat.count[MM_ANONPAGES]) +
-           BPF_CORE_READ(old, rss_stat.count[MM_SHMEMPAGES]);
+    return BPF_CORE_READ(old, rss_stat.count[MM_FILEPAGES].counter) +
+           BPF_CORE_READ(old, rss_stat.count[MM_ANONPAGES].counter) +
+           BPF_CORE_READ(old, rss_stat.count[MM_SHMEMPAGES].counter);
   }
   return mm->rss_stat[MM_FILEPAGES].count + mm->rss_stat[MM_ANONPAGES].count +
          mm->rss_stat[MM_SHMEMPAGES].count;

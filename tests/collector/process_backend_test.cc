@@ -243,11 +243,12 @@ TEST_P(BackendTest, AProcessThatEndsIsCountedToItsEnd) {
 INSTANTIATE_TEST_SUITE_P(Real, BackendTest, ::testing::Values("proc", "bpf"),
                          [](const auto& test) { return test.param; });
 
-// A shell that runs short programs and then stops, so that it is still there to be read. `deep`:
+// A shell that stops, runs short programs when it is continued, and then stops again, so that it
+// is still there to be read. `deep`:
 // they are grandchildren, gone together with their parents.
 std::string ShellLoop(bool deep) {
   const std::string program = "sh -c 'j=0; while [ $j -lt 4000 ]; do j=$((j+1)); done'";
-  return "r=0; while [ $r -lt 8 ]; do i=0; while [ $i -lt 15 ]; do " +
+  return "kill -STOP $$; r=0; while [ $r -lt 8 ]; do i=0; while [ $i -lt 15 ]; do " +
          (deep ? "(" + program + "; true)" : program) +
          "; i=$((i+1)); done; r=$((r+1)); echo round; done; echo end; kill -STOP $$";
 }
@@ -268,7 +269,10 @@ TEST_P(ShortProgramsTest, AreSeen) {
   directory.roots = {{"loop", shell.pid(), {}}};
   ProcessSampler sampler(roots, std::move(backend), {}, &directory, std::make_shared<GpuBoard>());
   SamplerDriver driver(sampler);
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(shell.pid()), &info, WSTOPPED | WNOWAIT), 0);
   driver.Read();
+  shell.Signal(SIGCONT);
   while (shell.WaitForLine("").value_or("end") != "end") {
     driver.ReadAfter(seconds(5));  // while the next round runs
   }
