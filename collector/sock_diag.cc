@@ -32,7 +32,12 @@ Error NetlinkError(int error, std::string_view text) {
                "NETLINK_SOCK_DIAG", error, std::string(text)};
 }
 
-Error ListError(int error) { return NetlinkError(error, "cannot list TCP connections"); }
+Error ListError(int error) {
+  // The kernel loads its module by itself where it may.
+  return NetlinkError(error, error == EOPNOTSUPP
+                                 ? "cannot list TCP connections; modprobe tcp_diag may help"
+                                 : "cannot list TCP connections");
+}
 
 bool IsLoopback(std::string_view address) {
   const std::string_view loopback6(reinterpret_cast<const char*>(&in6addr_loopback), 16);

@@ -67,8 +67,7 @@ char StateLetter(uint32_t state) {
 }
 
 idlewatt_use operator+(const idlewatt_use& a, const idlewatt_use& b) {
-  return {a.run_ns + b.run_ns, a.user_ns + b.user_ns, a.system_ns + b.system_ns,
-          a.read_bytes + b.read_bytes, a.written_bytes + b.written_bytes};
+  return {a.run_ns + b.run_ns, a.user_ns + b.user_ns, a.system_ns + b.system_ns};
 }
 
 uint64_t Beyond(uint64_t now, uint64_t before) { return now > before ? now - before : 0; }
@@ -76,14 +75,12 @@ uint64_t Beyond(uint64_t now, uint64_t before) { return now > before ? now - bef
 // A thread that ends while the scan goes on may be missing from it: no counter falls.
 idlewatt_use Growth(const idlewatt_use& now, const idlewatt_use& before) {
   return {Beyond(now.run_ns, before.run_ns), Beyond(now.user_ns, before.user_ns),
-          Beyond(now.system_ns, before.system_ns), Beyond(now.read_bytes, before.read_bytes),
-          Beyond(now.written_bytes, before.written_bytes)};
+          Beyond(now.system_ns, before.system_ns)};
 }
 
 idlewatt_use Highest(const idlewatt_use& a, const idlewatt_use& b) {
   return {std::max(a.run_ns, b.run_ns), std::max(a.user_ns, b.user_ns),
-          std::max(a.system_ns, b.system_ns), std::max(a.read_bytes, b.read_bytes),
-          std::max(a.written_bytes, b.written_bytes)};
+          std::max(a.system_ns, b.system_ns)};
 }
 
 // The exact time, split as the ticks of `part` found it, or those of `whole` when none fell in it.
@@ -94,10 +91,6 @@ CpuTime SplitTime(const idlewatt_use& part, const idlewatt_use& whole) {
   const auto both = user + static_cast<double>(ticks.system_ns);
   const double user_seconds = both > 0 ? seconds * (user / both) : seconds;
   return {user_seconds, seconds - user_seconds};
-}
-
-IoBytes Io(const idlewatt_use& use) {
-  return {static_cast<double>(use.read_bytes), static_cast<double>(use.written_bytes)};
 }
 
 bool InInitialPidNamespace() {
@@ -283,7 +276,6 @@ class BpfBackend final : public ProcessBackend {
       const idlewatt_use used = Growth(whole, counted);
       process.total = SplitTime(whole, whole);
       process.used = SplitTime(used, whole);
-      if (has_io_) process.io = Io(used);
       next_.push_back({process.pid, sum.start_ns, whole, now});
     }
     while (before != known_.end()) keep_gone();
@@ -303,10 +295,10 @@ class BpfBackend final : public ProcessBackend {
       const idlewatt_use& whole = ended_values_[i];
       const idlewatt_use used =
           key.pid != 0 ? GrowthAtEnd(now, key, whole) : GrowthOfSum(now, key, whole);
-      if (used.run_ns == 0 && used.read_bytes == 0 && used.written_bytes == 0) continue;
+      if (used.run_ns == 0) continue;
       out.push_back({static_cast<int32_t>(key.pid), key.start_ns / start_unit_,
                      static_cast<int32_t>(key.ancestor), key.ancestor_start_ns / start_unit_,
-                     static_cast<int32_t>(key.session), SplitTime(used, whole), Io(used)});
+                     static_cast<int32_t>(key.session), SplitTime(used, whole)});
     }
     std::erase_if(sums_of_ended_, [](const auto& item) { return !item.second.seen; });
     for (size_t i = 0; i < told_.size(); i += kBatch) {
@@ -371,7 +363,7 @@ class BpfBackend final : public ProcessBackend {
     if (bpf_map_lookup_elem(lost_map_, &first, &lost) != 0) return;
     const idlewatt_use growth = Growth(lost, std::exchange(lost_counted_, lost));
     if (growth.run_ns > 0) {
-      out.push_back({0, 0, 0, 0, 0, SplitTime(growth, lost), Io(growth)});
+      out.push_back({0, 0, 0, 0, 0, SplitTime(growth, lost)});
     }
   }
 
@@ -396,7 +388,6 @@ class BpfBackend final : public ProcessBackend {
   int lost_map_ = -1;
   const uint64_t start_unit_ = 1'000'000'000 / static_cast<uint64_t>(::sysconf(_SC_CLK_TCK));
   const int64_t page_bytes_ = ::sysconf(_SC_PAGESIZE);
-  const bool has_io_ = ::access("/proc/self/io", F_OK) == 0;
 
   std::unique_ptr<char[]> buffer_ = std::make_unique<char[]>(kReadBytes);
   std::vector<Sum> sums_;                // one for each process, in the same order

@@ -16,11 +16,6 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct task_io_accounting {
-  __u64 read_bytes;
-  __u64 write_bytes;
-};
-
 struct upid {
   int nr;
 };
@@ -36,7 +31,6 @@ struct signal_struct {
   __u64 stime;
   unsigned long long sum_sched_runtime;
   struct pid *pids[4];
-  struct task_io_accounting ioac;
 };
 
 struct sched_entity {
@@ -74,7 +68,6 @@ struct task_struct {
   __u64 stime;
   __u64 start_boottime;
   char comm[16];
-  struct task_io_accounting ioac;
 };
 struct task_struct___before_5_14 {
   long state;
@@ -133,17 +126,10 @@ struct {
   __type(value, struct idlewatt_use);
 } lost SEC(".maps");
 
-static __always_inline void take_io(const struct task_io_accounting *io, struct idlewatt_use *use) {
-  if (!bpf_core_field_exists(io->read_bytes)) return;
-  use->read_bytes = io->read_bytes;
-  use->written_bytes = io->write_bytes;
-}
-
 static __always_inline void take_thread(struct task_struct *task, struct idlewatt_use *use) {
   use->run_ns = task->se.sum_exec_runtime;
   use->user_ns = task->utime;
   use->system_ns = task->stime;
-  take_io(&task->ioac, use);
 }
 
 static __always_inline void take_ended_threads(struct signal_struct *signal,
@@ -151,7 +137,6 @@ static __always_inline void take_ended_threads(struct signal_struct *signal,
   use->run_ns = signal->sum_sched_runtime;
   use->user_ns = signal->utime;
   use->system_ns = signal->stime;
-  take_io(&signal->ioac, use);
 }
 
 static __always_inline __u32 session_of(struct signal_struct *signal) {
@@ -238,8 +223,6 @@ static __always_inline void add(struct idlewatt_use *sum, const struct idlewatt_
   __sync_fetch_and_add(&sum->run_ns, more->run_ns);
   __sync_fetch_and_add(&sum->user_ns, more->user_ns);
   __sync_fetch_and_add(&sum->system_ns, more->system_ns);
-  __sync_fetch_and_add(&sum->read_bytes, more->read_bytes);
-  __sync_fetch_and_add(&sum->written_bytes, more->written_bytes);
 }
 
 // The last word on a process: it was waited for, and all its threads have left their use to it.

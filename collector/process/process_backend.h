@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,17 +26,6 @@ struct CpuTime {
   }
 };
 
-// Bytes read from and written to storage.
-struct IoBytes {
-  double read = 0;
-  double written = 0;
-  IoBytes& operator+=(const IoBytes& more) {
-    read += more.read;
-    written += more.written;
-    return *this;
-  }
-};
-
 // One process, that is a thread group, as a scan found it. (pid, start) is its identity.
 struct Process {
   int32_t pid = 0;
@@ -54,7 +42,6 @@ struct Process {
   // Since the last scan; at the first scan, and for a process born since, since its start. In
   // backend proc with what children used that it waited for and nobody had counted.
   CpuTime used;
-  std::optional<IoBytes> io;  // since the last scan; nothing when it is not known
 
   bool IsZombie() const { return state == 'Z' || state == 'X'; }
 };
@@ -68,7 +55,6 @@ struct EndedUse {
   uint64_t ancestor_start = 0;  // clock ticks
   int32_t session = 0;
   CpuTime used{};
-  IoBytes io{};
 };
 
 struct ProcessList {
@@ -87,8 +73,6 @@ class ProcessBackend {
   // `roots` are those services the supervisor reaped since the last scan; to be taken before the
   // scan, or one could be counted twice. `scan` is overwritten; its memory is used again.
   virtual Result<void> Scan(BootTime now, std::span<const EndedRoot> roots, ProcessList& scan) = 0;
-  // Fills `io` of the processes of the last scan that are marked, where Scan did not.
-  virtual void AddIo(ProcessList& /*scan*/, const std::vector<bool>& /*marked*/) {}
   // True when `ended` tells of every process that ended; else what children used that nobody saw
   // is known only as far as their parents waited for them.
   virtual bool TellsOfEnded() const = 0;

@@ -4,13 +4,11 @@
 #include <linux/types.h>
 
 // What one thread used since its start, and what those threads of its process used that have ended.
-// Nanoseconds and bytes.
+// Nanoseconds.
 struct idlewatt_use {
   __u64 run_ns;
   __u64 user_ns;    // user and system are in the ratio that the kernel's ticks found; only their
   __u64 system_ns;  // ratio is used
-  __u64 read_bytes;
-  __u64 written_bytes;
 };
 
 // The iterator writes one record for every thread: of its first thread the long one, of the others

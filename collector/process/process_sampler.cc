@@ -83,6 +83,7 @@ ProcessSampler::ProcessSampler(const MachineRoots& roots, std::unique_ptr<Proces
       directory_(directory),
       board_(std::move(board)),
       classifier_(proc_, options_.watched, static_cast<int32_t>(::getpid()), services_),
+      io_(proc_),
       cgroup_cpu_(roots.sys) {}
 
 Result<void> ProcessSampler::Read(TimePoint now, Readings& out) {
@@ -97,6 +98,7 @@ Result<void> ProcessSampler::Read(TimePoint now, Readings& out) {
   BeginTick();
   AddProcesses(now, owners);
   AddEnded(now);
+  AddIo(owners);
   if (!backend_->TellsOfEnded()) PreferCgroups(owners);
   for (auto& [key, service] : services_) service.cpu += service.used;
   other_cpu_ += unowned_;
@@ -135,9 +137,6 @@ void ProcessSampler::BeginTick() {
 }
 
 void ProcessSampler::AddProcesses(TimePoint now, const Owners& owners) {
-  std::vector<bool> wants_io(owners.size());
-  for (size_t i = 0; i < owners.size(); ++i) wants_io[i] = !IsDiscovered(*owners[i]);
-  backend_->AddIo(scan_, wants_io);
   for (size_t i = 0; i < owners.size(); ++i) {
     const Process& process = scan_.processes[i];
     MeasuredService& service = owners[i]->second;
@@ -148,10 +147,19 @@ void ProcessSampler::AddProcesses(TimePoint now, const Owners& owners) {
       ++service.processes;
       service.threads += process.threads;
     }
-    if (wants_io[i] && process.io) {
-      service.io += *process.io;
-      service.io_known = true;
-    }
+  }
+}
+
+void ProcessSampler::AddIo(const Owners& owners) {
+  std::vector<bool> marked(owners.size());
+  for (size_t i = 0; i < owners.size(); ++i) marked[i] = !IsDiscovered(*owners[i]);
+  const std::vector<std::optional<IoBytes>> used = io_.Read(scan_.processes, marked);
+  for (size_t i = 0; i < owners.size(); ++i) {
+    if (!used[i]) continue;
+    MeasuredService& service = owners[i]->second;
+    service.io.read += used[i]->read;
+    service.io.written += used[i]->written;
+    service.io_known = true;
   }
 }
 
@@ -164,7 +172,6 @@ void ProcessSampler::AddEnded(TimePoint now) {
     }
     owner->second.used += ended.used;
     owner->second.last_member = now.boot;
-    if (!IsDiscovered(*owner)) owner->second.io += ended.io;
   }
 }
 

@@ -11,6 +11,7 @@
 #include "base/file_root.h"
 #include "collector/gpu/gpu_board.h"
 #include "collector/process/cgroup_cpu.h"
+#include "collector/process/io_accounting.h"
 #include "collector/process/process_backend.h"
 #include "collector/process/service.h"
 #include "collector/process/service_classifier.h"
@@ -20,9 +21,9 @@ namespace idlewatt {
 
 // CPU time, memory, threads, I/O and GPU use of every service: all processes of the machine, each
 // counted in exactly one service.
-// Source:  the backend for all processes; PID/fd of members of supervised and watched services,
-//          every 30 s; with a backend that does not tell of ended processes, cpu.stat of services
-//          that have a cgroup to themselves; what the GPU samplers left on the board.
+// Source:  the backend for all processes; of members of supervised and watched services PID/io,
+//          and every 30 s PID/fd; with a backend that does not tell of ended processes, cpu.stat of
+//          services that have a cgroup to themselves; what the GPU samplers left on the board.
 // Units:   seconds and bytes. Counters of a service never fall while the daemon runs.
 // Errors:  only when no process can be read, the read fails.
 // Threads: sampler thread only.
@@ -46,6 +47,7 @@ class ProcessSampler final : public Sampler {
 
   void BeginTick();
   void AddProcesses(TimePoint now, const Owners& owners);
+  void AddIo(const Owners& owners);
   void AddEnded(TimePoint now);
   void PreferCgroups(const Owners& owners);
   void AddGpus();
@@ -64,6 +66,7 @@ class ProcessSampler final : public Sampler {
   const std::shared_ptr<GpuBoard> board_;
   MeasuredServices services_;
   ServiceClassifier classifier_;
+  IoAccounting io_;
   CgroupCpu cgroup_cpu_;
 
   ProcessList scan_;   // reused

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "collector/process/io_accounting.h"
 #include "collector/process/process_backend.h"
 
 namespace idlewatt {
