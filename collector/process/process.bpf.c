@@ -147,8 +147,10 @@ static __always_inline __u32 session_of(struct signal_struct *signal) {
 static __always_inline __s64 resident_pages(struct task_struct *task) {
   struct mm_struct *mm = task->mm;
   if (!mm) return 0;
-  if (bpf_core_type_exists(struct mm_rss_stat)) {
-    struct mm_struct___before_6_2 *old = (void *)mm;
+  // Asked of a field: for a structure that is not there at all, libbpf would go through the types of
+  // the modules, which takes CAP_SYS_ADMIN.
+  struct mm_struct___before_6_2 *old = (void *)mm;
+  if (bpf_core_field_exists(old->rss_stat.count)) {
     return BPF_CORE_READ(old, rss_stat.count[MM_FILEPAGES].counter) +
            BPF_CORE_READ(old, rss_stat.count[MM_ANONPAGES].counter) +
            BPF_CORE_READ(old, rss_stat.count[MM_SHMEMPAGES].counter);
