@@ -107,7 +107,7 @@ Result<void> ProcessSampler::Read(TimePoint now, Readings& out) {
     next_descriptor_count_ = now.boot + kDescriptorInterval;
     CountDescriptors(owners);
   }
-  ChooseShown(now.boot, seconds);
+  ChooseShown(seconds);
   out.processes = Rows(owners, seconds);
   Publish(out);
   ForgetEmpty(now.boot);
@@ -221,7 +221,7 @@ void ProcessSampler::CountDescriptors(const Owners& owners) {
   }
 }
 
-void ProcessSampler::ChooseShown(BootTime /*now*/, double seconds) {
+void ProcessSampler::ChooseShown(double seconds) {
   std::vector<MeasuredService*> candidates;
   const double weight = first_read_ ? 0 : 1 - std::exp(-seconds / kSmoothingSeconds);
   for (auto& [key, service] : services_) {

@@ -52,7 +52,7 @@ class ProcessSampler final : public Sampler {
   void PreferCgroups(const Owners& owners);
   void AddGpus();
   void CountDescriptors(const Owners& owners);
-  void ChooseShown(BootTime now, double seconds);
+  void ChooseShown(double seconds);
   void ForgetEmpty(BootTime now);
   void Publish(Readings& out);
   void PublishGpus(Readings& out, const std::string& name, ServiceKind kind, bool named,
