@@ -91,8 +91,20 @@ void ReadCollector(TomlSection& section, Config& config, Findings& findings) {
             [&](TomlSection& textfile) { textfile.Read("dir", collector.textfile_dir); });
 }
 
+constexpr int64_t kLeastHistoryBytes = int64_t{16} << 20;
+
 void ReadStorage(TomlSection& section, Config& config) {
-  section.Read("raw_retention", config.history.store.raw_retention);
+  RetentionOptions& retention = config.history.store.retention;
+  section.Read("raw_retention", retention.raw);
+  section.Read("rollup_retention", retention.rollups);
+  if (retention.raw < std::chrono::hours(2)) section.Error("raw_retention", "must be at least 2h");
+  if (retention.rollups < retention.raw) {
+    section.Error("rollup_retention", "must not be shorter than raw_retention");
+  }
+  section.ReadSize("max_size", retention.max_bytes);
+  if (retention.max_bytes < kLeastHistoryBytes) {
+    section.Error("max_size", "must be at least 16MiB");
+  }
   section.Read("flush_interval", config.history.flush_interval);
   // The queue between measuring and writing holds 180 measurements and must not run over in health.
   const milliseconds longest =
@@ -103,7 +115,6 @@ void ReadStorage(TomlSection& section, Config& config) {
                                         " (10m, or 150 times collector.interval)");
   }
   section.ReadChoice("synchronous", config.history.store.synchronous, {"off", "normal", "full"});
-  section.Planned({"rollup_retention", "max_size"});
 }
 
 void ReadHttp(TomlSection& section, Config& config) {

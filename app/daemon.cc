@@ -78,21 +78,20 @@ Result<void> Daemon::StartSampling() {
   return {};
 }
 
-Result<std::vector<SeriesPoints>> Daemon::Range(const Selector& selector,
-                                                const RangeWindow& window) const {
+Result<RangeAnswer> Daemon::Range(const Selector& selector, const RangeWindow& window) const {
   const auto oldest = ring_.Oldest();
   // A full ring has refused series that only the history knows.
+  // Growth is told by what stood before the window as well, up to two hours before.
   const bool ring_is_enough =
-      oldest && *oldest <= window.since && ring_.Stats().refused_samples == 0;
+      oldest && *oldest <= window.since && ring_.Stats().refused_samples == 0 &&
+      window.function != RangeFunction::kIncrease && window.function != RangeFunction::kRate;
   std::optional<HistoryReader> reader;
   if (!ring_is_enough) {
     auto opened = HistoryReader::Open(config_.data_dir + "/" + std::string(kDatabase));
     if (!opened) return std::move(opened).error();
     reader = std::move(*opened);
   }
-  ASSIGN_OR_RETURN(RangeAnswer answer,
-                   QueryRange(selector, window, &ring_, reader ? &*reader : nullptr));
-  return std::move(answer.series);
+  return QueryRange(selector, window, &ring_, reader ? &*reader : nullptr);
 }
 
 // Also while the daemon starts, when the port is open and the supervisor not there yet.

@@ -45,8 +45,7 @@ class Daemon {
   Result<void> StartSampling();
   std::vector<ServiceStatus> ServiceStatuses() const;
   // From memory alone where the ring reaches back far enough.
-  Result<std::vector<SeriesPoints>> Range(const Selector& selector,
-                                          const RangeWindow& window) const;
+  Result<RangeAnswer> Range(const Selector& selector, const RangeWindow& window) const;
 
   std::atomic<bool> started_ = false;  // the supervisor is there, for the HTTP workers
   const Config config_;

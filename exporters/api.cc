@@ -49,6 +49,9 @@ Result<RangeWindow> WindowOf(const HttpRequest& request, WallTime now) {
   if (const auto step = request.Query("step")) {
     ASSIGN_OR_RETURN(window.step, ParseDuration(*step));
   }
+  if (const auto function = request.Query("fn")) {
+    ASSIGN_OR_RETURN(window.function, ParseRangeFunction(*function));
+  }
   if (window.until < window.since) {
     return Error{ErrorCode::kInvalid, "until", 0, "must not be before since"};
   }
@@ -71,10 +74,12 @@ HttpResponse Range(const ApiSources& sources, const HttpRequest& request) {
   if (!selector) return BadRequest(selector.error());
   const Result<RangeWindow> window = WindowOf(request, sources.clock.Now().wall);
   if (!window) return BadRequest(window.error());
-  const auto series = sources.range(*selector, *window);
-  if (!series) return BadRequest(series.error());
+  const auto answer = sources.range(*selector, *window);
+  if (!answer) return BadRequest(answer.error());
   Json body = WindowJson(*window);
-  body["series"] = SeriesPointsJson(*series);
+  body["rolled_up"] = answer->rolled_up;
+  body["damaged_rows"] = answer->damaged_rows;
+  body["series"] = SeriesPointsJson(answer->series);
   return JsonResponse(body);
 }
 
@@ -85,14 +90,14 @@ HttpResponse PowerHistory(const ApiSources& sources, const HttpRequest& request)
   if (!limit) return BadRequest(limit.error());
   const Result<Selector> selector = Selector::Parse(metrics::kPowerWatts.name);
   if (!selector) return BadRequest(selector.error());
-  auto series = sources.range(*selector, *window);
-  if (!series) return BadRequest(series.error());
-  for (SeriesPoints& one : *series) {  // the newest
+  auto answer = sources.range(*selector, *window);
+  if (!answer) return BadRequest(answer.error());
+  for (SeriesPoints& one : answer->series) {  // the newest
     if (one.points.size() <= *limit) continue;
     one.points.erase(one.points.begin(), one.points.end() - static_cast<std::ptrdiff_t>(*limit));
   }
   Json body = WindowJson(*window);
-  body["series"] = SeriesPointsJson(*series);
+  body["series"] = SeriesPointsJson(answer->series);
   return JsonResponse(body);
 }
 

@@ -22,7 +22,7 @@ struct ApiSources {
   const Slot<std::vector<AlertStatus>>& alerts;
   std::function<std::vector<ServiceStatus>()> services;
   // Points of a selector from ring and history.
-  std::function<Result<std::vector<SeriesPoints>>(const Selector&, const RangeWindow&)> range;
+  std::function<Result<RangeAnswer>(const Selector&, const RangeWindow&)> range;
   const Clock& clock;
 };
 

@@ -1,7 +1,6 @@
 #include "storage/column_codec.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -9,41 +8,31 @@
 #include <limits>
 #include <optional>
 
+#include "storage/decimal.h"
 #include "storage/varint.h"
 
 namespace idlewatt {
 namespace {
 
-constexpr std::array<double, 10> kPowersOfTen = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
 constexpr uint8_t kRawEncoding = 15;
 constexpr uint8_t kEncodingMask = 0x0f;
 constexpr uint8_t kHasPresenceMap = 0x10;
-constexpr double kMaxExactInteger = 9007199254740992.0;  // 2^53
 constexpr double kAbsent = std::numeric_limits<double>::quiet_NaN();
 
 uint64_t BitsOf(double value) { return std::bit_cast<uint64_t>(value); }
-
-// The integer n with n / 10^exponent == value to the bit.
-std::optional<int64_t> Scaled(double value, size_t exponent) {
-  const double scaled = std::nearbyint(value * kPowersOfTen[exponent]);
-  if (!(std::abs(scaled) < kMaxExactInteger)) return std::nullopt;
-  const auto integer = static_cast<int64_t>(scaled);
-  const double back = static_cast<double>(integer) / kPowersOfTen[exponent];
-  return BitsOf(back) == BitsOf(value) ? std::optional(integer) : std::nullopt;
-}
 
 // The smallest exponent that holds every value, else kRawEncoding.
 uint8_t ChooseEncoding(std::span<const double> values) {
   size_t exponent = 0;
   for (const double value : values) {
     if (std::isnan(value)) continue;
-    while (!Scaled(value, exponent)) {
-      if (++exponent == kPowersOfTen.size()) return kRawEncoding;
+    while (!ToDecimal(value, exponent)) {
+      if (++exponent == kDecimalExponents) return kRawEncoding;
     }
   }
   // A value taken early may be too large for the exponent that a later one asked for.
   const bool all = std::all_of(values.begin(), values.end(), [exponent](double value) {
-    return std::isnan(value) || Scaled(value, exponent);
+    return std::isnan(value) || ToDecimal(value, exponent);
   });
   return all ? static_cast<uint8_t>(exponent) : kRawEncoding;
 }
@@ -61,15 +50,13 @@ void PutPresenceMap(std::span<const double> values, std::string& out) {
 void PutRaw(double value, uint64_t& previous, std::string& out) {
   const uint64_t bits = BitsOf(value) ^ previous;
   previous = BitsOf(value);
-  for (int shift = 0; shift < 64; shift += 8) out += static_cast<char>(bits >> shift);
+  PutWord(bits, sizeof bits, out);
 }
 
 std::optional<double> TakeRaw(ByteReader& reader, uint64_t& previous) {
   const auto bytes = reader.Bytes(8);
   if (!bytes) return std::nullopt;
-  for (size_t i = 0; i < 8; ++i) {
-    previous ^= static_cast<uint64_t>(static_cast<uint8_t>((*bytes)[i])) << (8 * i);
-  }
+  previous ^= WordOf(*bytes);
   return std::bit_cast<double>(previous);
 }
 
@@ -77,7 +64,7 @@ std::optional<double> TakeDecimal(ByteReader& reader, uint8_t exponent, uint64_t
   const auto delta = reader.Varint();
   if (!delta) return std::nullopt;
   previous += static_cast<uint64_t>(UnZigZag(*delta));  // unsigned: a hostile sum may wrap
-  return static_cast<double>(static_cast<int64_t>(previous)) / kPowersOfTen[exponent];
+  return FromDecimal(static_cast<int64_t>(previous), exponent);
 }
 
 Error Damaged(std::string_view what) { return {ErrorCode::kParse, "column", 0, std::string(what)}; }
@@ -115,7 +102,7 @@ void EncodeColumn(std::span<const double> values, std::string& out) {
     if (encoding == kRawEncoding) {
       PutRaw(value, previous_bits, out);
     } else {
-      const int64_t scaled = *Scaled(value, encoding);
+      const int64_t scaled = *ToDecimal(value, encoding);
       PutVarint(ZigZag(scaled - previous), out);
       previous = scaled;
     }
@@ -128,7 +115,7 @@ Result<void> DecodeColumn(std::string_view bytes, size_t frames, std::vector<dou
   if (!head_byte) return Damaged("empty");
   const auto head = static_cast<uint8_t>(head_byte->front());
   const uint8_t encoding = head & kEncodingMask;
-  if (encoding != kRawEncoding && encoding >= kPowersOfTen.size()) {
+  if (encoding != kRawEncoding && encoding >= kDecimalExponents) {
     return Damaged("unknown encoding");
   }
   if ((head & ~(kEncodingMask | kHasPresenceMap)) != 0) return Damaged("unknown flag");

@@ -31,6 +31,72 @@ CREATE TABLE frames(
   time_ms INTEGER PRIMARY KEY,
   body BLOB NOT NULL) STRICT;
 )sql",
+    R"sql(
+CREATE TABLE metric_family(
+  name TEXT PRIMARY KEY,
+  type TEXT NOT NULL,
+  unit TEXT NOT NULL,
+  help TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE chunk_times(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  uses INTEGER NOT NULL,
+  body BLOB NOT NULL) STRICT;
+CREATE TABLE chunks(
+  id INTEGER PRIMARY KEY,
+  series_id INTEGER NOT NULL,
+  start_ms INTEGER NOT NULL,
+  end_ms INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  times_id INTEGER NOT NULL,
+  body BLOB NOT NULL) STRICT;
+CREATE INDEX chunks_by_series ON chunks(series_id, start_ms);
+CREATE INDEX chunks_by_time ON chunks(start_ms);
+CREATE TRIGGER chunk_comes AFTER INSERT ON chunks BEGIN
+  UPDATE chunk_times SET uses = uses + 1 WHERE id = NEW.times_id;
+END;
+CREATE TRIGGER chunk_goes AFTER DELETE ON chunks BEGIN
+  UPDATE chunk_times SET uses = uses - 1 WHERE id = OLD.times_id;
+  DELETE FROM chunk_times WHERE id = OLD.times_id AND uses = 0;
+END;
+CREATE TABLE rollup_1h(
+  id INTEGER PRIMARY KEY,
+  series_id INTEGER AS (id & 16777215),
+  hour_ms INTEGER AS ((id >> 24) * 3600000),
+  count INTEGER NOT NULL,
+  min REAL,
+  max REAL,
+  avg REAL,
+  last REAL,
+  increase REAL) STRICT;
+CREATE TABLE rollup_1d(
+  id INTEGER PRIMARY KEY,
+  series_id INTEGER AS (id & 16777215),
+  day_ms INTEGER AS ((id >> 24) * 86400000),
+  count INTEGER NOT NULL,
+  min REAL,
+  max REAL,
+  avg REAL,
+  last REAL,
+  increase REAL) STRICT;
+CREATE TABLE idle_interval(
+  id INTEGER PRIMARY KEY,
+  service TEXT NOT NULL,
+  start_ms INTEGER NOT NULL,
+  end_ms INTEGER NOT NULL,
+  joules REAL,
+  avg_watts REAL,
+  cpu_seconds REAL,
+  peak_rss_bytes INTEGER,
+  reason TEXT NOT NULL) STRICT;
+CREATE INDEX idle_interval_by_time ON idle_interval(start_ms);
+CREATE TABLE event(
+  id INTEGER PRIMARY KEY,
+  time_ms INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  service TEXT,
+  detail_json TEXT NOT NULL) STRICT;
+CREATE INDEX event_by_time ON event(time_ms);
+)sql",
 };
 constexpr auto kVersion = static_cast<int64_t>(kMigrations.size());
 
@@ -145,6 +211,11 @@ Result<OpenedDatabase> OpenForWriting(const std::string& path) {
   RETURN_IF_ERROR(Create(path));
   ASSIGN_OR_RETURN(Database db, OpenExisting(path));
   return OpenedDatabase{std::move(db), std::move(set_aside)};
+}
+
+Result<Database> OpenBeside(const std::string& path) {
+  if (SizeOf(path) <= 0) RETURN_IF_ERROR(Create(path));
+  return OpenExisting(path);
 }
 
 Result<std::string> SetAside(const std::string& path) {

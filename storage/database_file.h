@@ -26,6 +26,10 @@ struct OpenedDatabase {
 // included. The caller must hold the lock of the data folder.
 Result<OpenedDatabase> OpenForWriting(const std::string& path);
 
+// Opens `path` for writing, also beside a daemon that has it open: makes it when missing, upgrades
+// an older version. kParse for a damaged one, which stays as it is.
+Result<Database> OpenBeside(const std::string& path);
+
 // Renames a damaged database (and its -wal, -shm) and gives back the new name. No connection of
 // ours may be open on it.
 Result<std::string> SetAside(const std::string& path);

@@ -2,16 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "storage/varint.h"
-
-struct ZSTD_CCtx_s;
-struct ZSTD_DCtx_s;
 
 namespace idlewatt {
 
@@ -29,30 +25,13 @@ struct FlushTable {
   std::vector<double> values;
 };
 
-namespace detail {
-struct ZstdDeleter {
-  void operator()(ZSTD_CCtx_s* context) const;
-  void operator()(ZSTD_DCtx_s* context) const;
-};
-}  // namespace detail
-
-// Threads: one. Owns: a zstd context and its scratch memory, kept from call to call.
-class FlushEncoder {
- public:
-  FlushEncoder();
-  // kInternal when zstd fails.
-  Result<std::string> Encode(const FlushTable& table);
-
- private:
-  std::unique_ptr<ZSTD_CCtx_s, detail::ZstdDeleter> context_;
-  std::string directory_, columns_, content_;
-};
+std::string EncodeFlush(const FlushTable& table);
 
 // Reads bodies, hostile ones too. Columns are given one by one, so that those nobody asked for
 // cost only a look at the directory.
 // Errors:  kParse for a body that does not follow the format.
 // Threads: one.
-// Owns:    a zstd context and the content of the last body (at most 8 MiB).
+// Owns:    the content of the last body (at most 8 MiB).
 class FlushDecoder {
  public:
   struct Column {
@@ -60,7 +39,6 @@ class FlushDecoder {
     std::string_view bytes;  // for DecodeColumn; lives until the next Open
   };
 
-  FlushDecoder();
   // Replaces what was read before. Keeps no reference to `body`.
   Result<void> Open(std::string_view body);
   const std::vector<int64_t>& times_ms() const { return times_ms_; }
@@ -68,10 +46,10 @@ class FlushDecoder {
   Result<bool> Next(Column& column);
 
  private:
-  Result<void> Decompress(std::string_view body);
+  Result<void> TakeContent(std::string_view body);
+  Result<void> Decompress(std::string_view frame);
   Result<void> TakeTimes();
 
-  std::unique_ptr<ZSTD_DCtx_s, detail::ZstdDeleter> context_;
   std::string content_;
   std::vector<int64_t> times_ms_;
   ByteReader directory_{{}};

@@ -9,6 +9,11 @@
 #include "storage/database_file.h"
 
 namespace idlewatt {
+namespace {
+
+constexpr size_t kMostEvents = 1000;
+
+}  // namespace
 
 Result<std::unique_ptr<History>> History::Open(const DataDir& folder, HistoryOptions options,
                                                const SeriesRegistry& registry) {
@@ -41,6 +46,13 @@ void History::Push(const Frame& frame) {
     ++stats_.dropped_frames;
   }
   queue_.push_back(std::move(queued));
+}
+
+void History::PushEvent(HistoryEvent event) {
+  const MutexLock lock(mutex_);
+  if (stopped_) return;
+  if (events_.size() >= kMostEvents) events_.pop_front();
+  events_.push_back(std::move(event));
 }
 
 Result<void> History::Flush() {
@@ -102,21 +114,20 @@ void History::WaitForWork(const std::stop_token& stop) {
 
 Result<void> History::WriteQueue() {
   std::vector<QueuedFrame> frames;
+  std::vector<HistoryEvent> events;
   {
     const MutexLock lock(mutex_);
     frames.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
+    events.assign(std::make_move_iterator(events_.begin()), std::make_move_iterator(events_.end()));
     queue_.clear();
+    events_.clear();
   }
-  if (frames.empty()) return {};
+  if (frames.empty() && events.empty()) return {};
+  // First, so that these frames are not in a database which maintenance finds damaged; by the time
+  // of the first, because an hour is not over while frames of it are not written.
+  if (!frames.empty()) Maintain(frames.front().time_ms);
   const auto start = std::chrono::steady_clock::now();
-  // First, so that these frames are not in a database which retention finds damaged. Old rows that
-  // can't be deleted now are no reason to keep these frames back.
-  const Result<void> deleted = store_.DeleteOld(frames.back().time_ms);
-  if (!deleted.ok() && !delete_failing_) {
-    spdlog::warn("history: cannot delete old rows: {}", deleted.error().ToString());
-  }
-  delete_failing_ = !deleted.ok();
-  Result<void> written = store_.Write(frames);
+  Result<void> written = store_.Write(frames, events);
   Record(written, std::chrono::steady_clock::now() - start);
   const MutexLock lock(mutex_);
   if (written.ok()) {
@@ -124,8 +135,27 @@ Result<void> History::WriteQueue() {
   } else {
     ++stats_.flush_errors;
     Restore(std::move(frames));
+    Restore(std::move(events));
   }
   return written;
+}
+
+// What fails here is tried again after the next flush, and is no reason to keep frames back.
+void History::Maintain(int64_t newest_ms) {
+  const auto start = std::chrono::steady_clock::now();
+  const Result<void> done = store_.Maintain(newest_ms);
+  if (!done.ok() && !maintenance_failing_) {
+    spdlog::warn("history: cannot compact or delete: {}", done.error().ToString());
+  }
+  maintenance_failing_ = !done.ok();
+  const MutexLock lock(mutex_);
+  stats_.last_maintenance_duration = std::chrono::steady_clock::now() - start;
+}
+
+void History::Restore(std::vector<HistoryEvent> events) {
+  events_.insert(events_.begin(), std::make_move_iterator(events.begin()),
+                 std::make_move_iterator(events.end()));
+  while (events_.size() > kMostEvents) events_.pop_front();
 }
 
 // Puts frames that were not written back before those that came meanwhile.
@@ -150,6 +180,7 @@ void History::Record(const Result<void>& written, std::chrono::nanoseconds durat
   const MutexLock lock(mutex_);
   stats_.file_bytes = bytes;
   stats_.rows_written = store_.rows_written();
+  stats_.rows_deleted = store_.rows_deleted();
   stats_.last_flush_duration = duration;
   stats_.set_aside = store_.set_aside();
   if (!oldest.ok()) return;

@@ -28,9 +28,12 @@ struct HistoryOptions {
 struct HistoryStats {
   int64_t file_bytes = 0;  // database, -wal and -shm, at the last flush
   uint64_t rows_written = 0;
-  uint64_t flushes = 0;  // that wrote something
+  uint64_t rows_deleted = 0;  // by retention
+  uint64_t flushes = 0;       // that wrote something
   uint64_t flush_errors = 0;
   std::chrono::nanoseconds last_flush_duration{0};
+  std::chrono::nanoseconds last_maintenance_duration{
+      0};  // compaction and retention, if any was due
   size_t queued_frames = 0;
   uint64_t dropped_frames = 0;
   std::optional<WallTime> oldest;
@@ -53,6 +56,8 @@ class History {
 
   // Copies the samples. A frame of more than 250,000 samples is dropped and counted.
   void Push(const Frame& frame);
+  // Written with the next flush. Of more than 1,000 that wait the oldest is dropped.
+  void PushEvent(HistoryEvent event);
   // Writes what is queued now and waits for it. kGone after Stop.
   Result<void> Flush();
   // Writes what is queued and ends the thread. A later Push is dropped and counted.
@@ -64,18 +69,21 @@ class History {
   void Run(const std::stop_token& stop);
   void WaitForWork(const std::stop_token& stop) REQUIRES(mutex_);
   Result<void> WriteQueue();
+  void Maintain(int64_t newest_ms);
   void Restore(std::vector<QueuedFrame> frames) REQUIRES(mutex_);
+  void Restore(std::vector<HistoryEvent> events) REQUIRES(mutex_);
   void Record(const Result<void>& written, std::chrono::nanoseconds duration);
 
   const HistoryOptions options_;
 
   HistoryStore store_;    // writer thread, once it runs
   bool failing_ = false;  // of the last flush
-  bool delete_failing_ = false;
+  bool maintenance_failing_ = false;
 
   mutable Mutex mutex_;
   CondVar changed_;
   std::deque<QueuedFrame> queue_ GUARDED_BY(mutex_);
+  std::deque<HistoryEvent> events_ GUARDED_BY(mutex_);
   uint64_t flushes_asked_ GUARDED_BY(mutex_) = 0;
   uint64_t flushes_done_ GUARDED_BY(mutex_) = 0;  // the highest request that was served
   Result<void> last_result_ GUARDED_BY(mutex_);

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
+#include "storage/calendar.h"
 #include "storage/column_codec.h"
 #include "storage/database_file.h"
 
@@ -14,12 +14,6 @@ namespace {
 
 // A key that was taken moved up by a few milliseconds; see docs/storage-format.md.
 constexpr int64_t kMaxKeyShiftMs = 1000;
-
-int64_t SaturatingAdd(int64_t a, int64_t b) {
-  int64_t sum = 0;
-  if (!__builtin_add_overflow(a, b, &sum)) return sum;
-  return b > 0 ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int64_t>::min();
-}
 
 bool HasContent(const std::string& path) {
   struct stat info {};
@@ -47,41 +41,73 @@ Result<HistoryReader> HistoryReader::Open(const std::string& path) {
   return reader;
 }
 
-Result<size_t> HistoryReader::Read(const Selector& selector, RangeCollector& collector) {
-  RETURN_IF_ERROR(db_.Execute("BEGIN"));  // series and rows of one moment
-  Result<size_t> damaged = ReadAll(selector, collector);
-  (void)db_.Execute("ROLLBACK");
-  return damaged;
-}
-
-Result<size_t> HistoryReader::ReadAll(const Selector& selector, RangeCollector& collector) {
-  ASSIGN_OR_RETURN(Handles handles, FindSeries(selector, collector));
-  if (handles.empty()) return 0;
-  return ScanRows(handles, collector);
-}
-
-Result<HistoryReader::Handles> HistoryReader::FindSeries(const Selector& selector,
-                                                         RangeCollector& collector) {
-  ASSIGN_OR_RETURN(Statement rows,
-                   db_.Prepare("SELECT id, labels, kind, unit FROM series WHERE metric = ?1"));
-  rows.Bind(1, selector.metric());
-  Handles handles;
+Result<std::vector<StoredSeries>> HistoryReader::FindSeries(const Selector* selector) {
+  const std::string where = selector == nullptr ? "" : " WHERE metric = ?1";
+  ASSIGN_OR_RETURN(Statement rows, db_.Prepare("SELECT id, metric, labels, kind, unit FROM series" +
+                                               where + " ORDER BY metric, labels"));
+  if (selector != nullptr) rows.Bind(1, selector->metric());
+  std::vector<StoredSeries> found;
   for (;;) {
     ASSIGN_OR_RETURN(bool row, rows.Step());
-    if (!row) return handles;
-    const Result<Labels> labels = LabelsFromJson(rows.Bytes(1));
-    if (!labels.ok() || !selector.MatchesLabels(*labels)) continue;
-    const MetricKind kind = rows.Bytes(2) == "counter" ? MetricKind::kCounter : MetricKind::kGauge;
-    handles.emplace(rows.Int(0),
-                    collector.AddSeries(selector.metric(), *labels, kind, rows.Bytes(3)));
+    if (!row) break;
+    Result<Labels> labels = LabelsFromJson(rows.Bytes(2));
+    if (!labels.ok() || (selector != nullptr && !selector->MatchesLabels(*labels))) continue;
+    const MetricKind kind = rows.Bytes(3) == "counter" ? MetricKind::kCounter : MetricKind::kGauge;
+    found.push_back({rows.Int(0),
+                     {std::string(rows.Bytes(1)), std::move(*labels)},
+                     kind,
+                     std::string(rows.Bytes(4))});
+  }
+  std::sort(found.begin(), found.end(),
+            [](const StoredSeries& a, const StoredSeries& b) { return a.name < b.name; });
+  return found;
+}
+
+Result<std::vector<MetricFamily>> HistoryReader::Families() {
+  ASSIGN_OR_RETURN(Statement rows,
+                   db_.Prepare("SELECT name, type, unit, help FROM metric_family ORDER BY name"));
+  std::vector<MetricFamily> families;
+  for (;;) {
+    ASSIGN_OR_RETURN(bool row, rows.Step());
+    if (!row) return families;
+    families.push_back({std::string(rows.Bytes(0)), std::string(rows.Bytes(1)),
+                        std::string(rows.Bytes(2)), std::string(rows.Bytes(3))});
   }
 }
 
-Result<size_t> HistoryReader::ScanRows(const Handles& handles, RangeCollector& collector) {
-  const RangeWindow& window = collector.window();
-  int64_t first = SaturatingAdd(window.since.time_since_epoch().count(), -kMaxRowSpanMs);
-  const int64_t last = SaturatingAdd(window.until.time_since_epoch().count(), kMaxKeyShiftMs);
-  size_t damaged = 0;
+Result<std::unique_ptr<PointReader>> PointReader::Start(Database& db, std::vector<Request> requests,
+                                                        int64_t since_ms, int64_t until_ms) {
+  std::unique_ptr<PointReader> reader(new PointReader(db, std::move(requests), since_ms, until_ms));
+  RETURN_IF_ERROR(reader->Prepare());
+  return reader;
+}
+
+PointReader::~PointReader() {
+  if (chunks_) chunks_->Stop();
+  if (in_transaction_) (void)db_.Execute("ROLLBACK");
+}
+
+Result<void> PointReader::Prepare() {
+  RETURN_IF_ERROR(db_.Execute("BEGIN"));  // chunks and frames of one moment
+  in_transaction_ = true;
+  ASSIGN_OR_RETURN(chunks_, ChunkReader::Create(db_));
+  RETURN_IF_ERROR(ReadFrames());
+  for (Request& request : requests_) {
+    Cut(request.more);
+    std::stable_sort(request.more.begin(), request.more.end(), IsEarlier);
+    DropRepeats(request.more);
+  }
+  return {};
+}
+
+Result<void> PointReader::ReadFrames() {
+  std::map<int64_t, size_t> places;
+  for (size_t i = 0; i < requests_.size(); ++i) {
+    if (requests_[i].series_id != 0) places.emplace(requests_[i].series_id, i);
+  }
+  if (places.empty()) return {};
+  int64_t first = SaturatingAdd(since_ms_, -kMaxRowSpanMs);
+  const int64_t last = SaturatingAdd(until_ms_, kMaxKeyShiftMs);
   // Upwards; where a damaged page ends that, downwards from the far end to the same place.
   for (const std::string order : {"ASC", "DESC"}) {
     ASSIGN_OR_RETURN(Statement rows,
@@ -94,18 +120,17 @@ Result<size_t> HistoryReader::ScanRows(const Handles& handles, RangeCollector& c
       const Result<bool> row = rows.Step();
       if (!row.ok() && !IsDamage(row.error())) return row.error();
       if (!row.ok()) break;
-      if (!*row) return damaged;
+      if (!*row) return {};
       if (order == "ASC") first = SaturatingAdd(rows.Int(0), 1);
-      if (!TakeBody(rows.Bytes(1), handles, collector)) ++damaged;
+      if (!TakeFrames(rows.Bytes(1), places)) ++damaged_frames_;
     }
-    if (order == "ASC") ++damaged;
+    if (order == "ASC") ++damaged_frames_;
   }
-  return damaged;
+  return {};
 }
 
 // False when the body is damaged; what was read before the damage is kept.
-bool HistoryReader::TakeBody(std::string_view body, const Handles& handles,
-                             RangeCollector& collector) {
+bool PointReader::TakeFrames(std::string_view body, const std::map<int64_t, size_t>& places) {
   if (!decoder_.Open(body).ok()) return false;
   const std::vector<int64_t>& times = decoder_.times_ms();
   FlushDecoder::Column column;
@@ -113,13 +138,90 @@ bool HistoryReader::TakeBody(std::string_view body, const Handles& handles,
     const Result<bool> more = decoder_.Next(column);
     if (!more.ok()) return false;
     if (!*more) return true;
-    const auto handle = handles.find(column.series_id);
-    if (handle == handles.end()) continue;
+    const auto place = places.find(column.series_id);
+    if (place == places.end()) continue;
     if (!DecodeColumn(column.bytes, times.size(), values_).ok()) return false;
+    std::vector<Point>& into = requests_[place->second].more;
     for (size_t i = 0; i < times.size(); ++i) {
-      if (!std::isnan(values_[i])) collector.Add(handle->second, times[i], values_[i]);
+      if (!std::isnan(values_[i])) into.push_back({times[i], values_[i]});
     }
   }
+}
+
+Result<bool> PointReader::Next(std::vector<Point>& points) {
+  points.clear();
+  if (!begun_) {
+    begun_ = true;
+    series_ = 0;
+    if (requests_.empty()) return false;
+    StartSeries();
+  }
+  for (;;) {
+    ASSIGN_OR_RETURN(bool more, NextOfSeries(points));
+    if (more) return true;
+    if (series_ + 1 >= requests_.size()) return false;
+    ++series_;
+    StartSeries();
+  }
+}
+
+void PointReader::StartSeries() {
+  more_taken_ = 0;
+  chunks_left_ = requests_[series_].series_id != 0;
+  resume_ms_ = since_ms_;
+  if (chunks_left_) chunks_->Start(requests_[series_].series_id, since_ms_, until_ms_);
+}
+
+// Where pages are damaged, reading goes on at the next day.
+Result<bool> PointReader::NextChunk() {
+  for (;;) {
+    const Result<bool> more = chunks_->Next(chunk_);
+    if (more.ok() && *more) resume_ms_ = std::max(resume_ms_, chunk_.points.back().time_ms);
+    if (more.ok() || !IsDamage(more.error())) return more;
+    ++damaged_stretches_;
+    const int64_t series_id = requests_[series_].series_id;
+    ASSIGN_OR_RETURN(const std::optional<int64_t> start,
+                     chunks_->NextStart(series_id, FloorTo(resume_ms_, kDayMs)));
+    if (!start) return false;
+    resume_ms_ = SaturatingAdd(FloorTo(*start, kDayMs), kDayMs);
+    if (resume_ms_ > until_ms_) return false;
+    chunks_->Start(series_id, resume_ms_, until_ms_);
+  }
+}
+
+Result<bool> PointReader::NextOfSeries(std::vector<Point>& points) {
+  while (points.empty() && chunks_left_) {
+    ASSIGN_OR_RETURN(chunks_left_, NextChunk());
+    if (!chunks_left_) break;
+    points.swap(chunk_.points);
+    Cut(points);
+    if (!points.empty()) MergeMore(points, false);
+  }
+  if (points.empty()) MergeMore(points, true);
+  return !points.empty();
+}
+
+void PointReader::Cut(std::vector<Point>& points) const {
+  std::erase_if(points, [this](const Point& point) {
+    return point.time_ms < since_ms_ || point.time_ms > until_ms_;
+  });
+}
+
+// Adds what stands elsewhere and belongs before the last of `points`, or all that is left.
+void PointReader::MergeMore(std::vector<Point>& points, bool is_last) {
+  std::vector<Point>& more = requests_[series_].more;
+  const auto begin = more.begin() + static_cast<ptrdiff_t>(more_taken_);
+  const auto end =
+      is_last ? more.end() : std::upper_bound(begin, more.end(), points.back(), IsEarlier);
+  if (begin == end) return;
+  const auto middle = points.insert(points.end(), begin, end);
+  std::inplace_merge(points.begin(), middle, points.end(), IsEarlier);
+  DropRepeats(points);
+  more_taken_ = static_cast<size_t>(end - more.begin());
+}
+
+size_t PointReader::damaged_rows() const {
+  return damaged_frames_ + damaged_stretches_ + (chunks_ ? chunks_->damaged_rows() : 0);
 }
 
 }  // namespace idlewatt

@@ -7,16 +7,16 @@
 #include <limits>
 #include <unordered_set>
 
+#include "storage/calendar.h"
 #include "storage/database_file.h"
 #include "storage/labels.h"
 
 namespace idlewatt {
 namespace {
 
-// Rows deleted after one flush. More than the few that a flush adds, so that retention catches up;
-// few enough that a wall clock which was wrong for a minute costs a minute of history, not all.
-constexpr int kDeleteBatch = 16;
-constexpr int64_t kMaxFreePages = 1024;  // 4 MiB are kept for reuse
+// Steps of compaction after one flush, so that a flush is never far away: an hour takes some 60 µs
+// a series, a step of merged days some 30 ms.
+constexpr int kMostCompactions = 4;
 
 // How many of the first frames go into one row; see docs/storage-format.md.
 size_t FramesOfRow(std::span<const QueuedFrame> frames) {
@@ -27,7 +27,8 @@ size_t FramesOfRow(std::span<const QueuedFrame> frames) {
     for (const Sample& sample : frame.samples) series.insert(sample.series);
     if (count == 0) continue;
     if (series.size() * (count + 1) > kMaxRowValues || frame.time_ms < frames[count - 1].time_ms ||
-        frame.time_ms - frames.front().time_ms > kMaxRowSpanMs) {
+        frame.time_ms - frames.front().time_ms > kMaxRowSpanMs ||
+        FloorTo(frame.time_ms, kHourMs) != FloorTo(frames.front().time_ms, kHourMs)) {
       break;
     }
   }
@@ -57,20 +58,32 @@ Result<void> HistoryStore::Connect() {
   Database& db = opened.db;
   RETURN_IF_ERROR(db.Execute("PRAGMA synchronous = " + options_.synchronous +
                              "; PRAGMA cache_size = -512; PRAGMA journal_size_limit = 4194304"));
+  auto made = std::make_unique<Connection>(std::move(opened.db));
+  RETURN_IF_ERROR(Prepare(*made));
+  connection_ = std::move(made);
+  return {};
+}
+
+Result<void> HistoryStore::Prepare(Connection& made) const {
+  Database& db = made.db;
   ASSIGN_OR_RETURN(
-      Statement upsert_series,
+      made.upsert_series,
       db.Prepare("INSERT INTO series(metric, labels, kind, unit) VALUES(?1, ?2, ?3, ?4)"
                  " ON CONFLICT(metric, labels) DO UPDATE SET kind = ?3, unit = ?4"
                  " RETURNING id"));
-  ASSIGN_OR_RETURN(Statement insert_frames,
+  ASSIGN_OR_RETURN(made.upsert_family,
+                   db.Prepare("INSERT OR REPLACE INTO metric_family(name, type, unit, help)"
+                              " VALUES(?1, ?2, ?3, ?4)"));
+  ASSIGN_OR_RETURN(made.insert_frames,
                    db.Prepare("INSERT OR IGNORE INTO frames(time_ms, body) VALUES(?1, ?2)"));
-  ASSIGN_OR_RETURN(Statement delete_old,
-                   db.Prepare("DELETE FROM frames WHERE time_ms IN (SELECT time_ms FROM frames"
-                              " WHERE time_ms < ?1 ORDER BY time_ms LIMIT ?2)"));
-  ASSIGN_OR_RETURN(Statement oldest, db.Prepare("SELECT min(time_ms) FROM frames"));
-  connection_.emplace(Connection{std::move(opened.db), std::move(upsert_series),
-                                 std::move(insert_frames), std::move(delete_old),
-                                 std::move(oldest)});
+  ASSIGN_OR_RETURN(made.insert_event,
+                   db.Prepare("INSERT INTO event(time_ms, kind, service, detail_json)"
+                              " VALUES(?1, ?2, nullif(?3, ''), ?4)"));
+  ASSIGN_OR_RETURN(made.oldest,
+                   db.Prepare("SELECT min(oldest) FROM (SELECT min(start_ms) AS oldest FROM chunks"
+                              " UNION ALL SELECT min(time_ms) FROM frames)"));
+  ASSIGN_OR_RETURN(made.compactor, Compactor::Create(db));
+  ASSIGN_OR_RETURN(made.retention, Retention::Create(db, options_.retention));
   return {};
 }
 
@@ -84,24 +97,27 @@ Result<void> HistoryStore::Replace(const Error& damage) {
   return Connect();
 }
 
-Result<void> HistoryStore::Write(std::span<const QueuedFrame> frames) {
+Result<void> HistoryStore::Write(std::span<const QueuedFrame> frames,
+                                 std::span<const HistoryEvent> events) {
   if (!connection_) RETURN_IF_ERROR(Connect());  // a Replace failed half way, for want of space
-  Result<void> written = WriteRows(frames);
+  Result<void> written = WriteRows(frames, events);
   if (!written.ok() && IsDamage(written.error())) {
     RETURN_IF_ERROR(Replace(written.error()));
-    written = WriteRows(frames);
+    written = WriteRows(frames, events);
   }
   return written;
 }
 
-Result<void> HistoryStore::WriteRows(std::span<const QueuedFrame> frames) {
+Result<void> HistoryStore::WriteRows(std::span<const QueuedFrame> frames,
+                                     std::span<const HistoryEvent> events) {
   const uint64_t rows_before = rows_written_;
-  Result<void> written = connection_->db.Transaction([this, frames] {
+  Result<void> written = connection_->db.Transaction([this, frames, events] {
     Result<void> row;
     for (size_t done = 0, count = 0; row.ok() && done < frames.size(); done += count) {
       count = FramesOfRow(frames.subspan(done));
       row = WriteRow(frames.subspan(done, count));
     }
+    for (size_t i = 0; row.ok() && i < events.size(); ++i) row = WriteEvent(events[i]);
     return row;
   });
   if (written.ok()) {
@@ -116,14 +132,22 @@ Result<void> HistoryStore::WriteRows(std::span<const QueuedFrame> frames) {
 Result<void> HistoryStore::WriteRow(std::span<const QueuedFrame> frames) {
   ASSIGN_OR_RETURN(FlushTable table, TableOf(frames));
   if (table.series_ids.empty()) return {};
-  ASSIGN_OR_RETURN(std::string body, encoder_.Encode(table));
-  return InsertAtFreeKey(frames.front().time_ms, body);
+  return InsertAtFreeKey(frames.front().time_ms, EncodeFlush(table));
+}
+
+Result<void> HistoryStore::WriteEvent(const HistoryEvent& event) {
+  Statement& insert = *connection_->insert_event;
+  insert.Bind(1, event.time_ms);
+  insert.Bind(2, event.kind);
+  insert.Bind(3, event.service);
+  insert.Bind(4, event.detail_json);
+  return insert.Run();
 }
 
 // A key is taken only when the wall clock was set back; the next free millisecond will do, because
 // the true times stand in the body.
 Result<void> HistoryStore::InsertAtFreeKey(int64_t time_ms, std::string_view body) {
-  Statement& insert = connection_->insert_frames;
+  Statement& insert = *connection_->insert_frames;
   insert.BindBlob(2, body);
   for (int64_t key = time_ms;; ++key) {
     insert.Bind(1, key);
@@ -172,7 +196,7 @@ Result<int64_t> HistoryStore::SeriesRow(SeriesId id) {
   if (const auto known = series_rows_.find(id); known != series_rows_.end()) return known->second;
   const std::shared_ptr<const Series> series = registry_->Find(id);
   if (series == nullptr) return 0;
-  Statement& upsert = connection_->upsert_series;
+  Statement& upsert = *connection_->upsert_series;
   upsert.Bind(1, series->metric->name);
   upsert.Bind(2, LabelsToJson(LabelsOf(*series)));
   upsert.Bind(3,
@@ -182,8 +206,25 @@ Result<int64_t> HistoryStore::SeriesRow(SeriesId id) {
   if (!row) return Error{ErrorCode::kInternal, path_, 0, "no row id for a series"};
   const int64_t row_id = upsert.Int(0);
   upsert.Reset();
+  if (row_id >= kMostSeriesRows) {
+    return Error{ErrorCode::kInternal, path_, 0, "has had more than 16 million series"};
+  }
+  RETURN_IF_ERROR(WriteFamily(*series->metric));
   series_rows_.emplace(id, row_id);
   return row_id;
+}
+
+Result<void> HistoryStore::WriteFamily(const Metric& metric) {
+  Statement& upsert = *connection_->upsert_family;
+  const bool counter = metric.kind == MetricKind::kCounter;
+  std::string_view name = metric.name;
+  if (counter && name.ends_with("_total")) name.remove_suffix(6);
+  const std::string_view type = metric.untyped ? "unknown" : counter ? "counter" : "gauge";
+  upsert.Bind(1, name);
+  upsert.Bind(2, type);
+  upsert.Bind(3, metric.unit);
+  upsert.Bind(4, metric.help);
+  return upsert.Run();
 }
 
 void HistoryStore::ForgetEndedSeries() {
@@ -192,29 +233,28 @@ void HistoryStore::ForgetEndedSeries() {
                 [this](const auto& entry) { return registry_->Find(entry.first) == nullptr; });
 }
 
-Result<void> HistoryStore::DeleteOld(int64_t newest_ms) {
+Result<void> HistoryStore::Maintain(int64_t newest_ms) {
   if (!connection_) return {};
-  // A row's key is its first frame, and the last one may be kMaxRowSpanMs younger.
-  const int64_t before = newest_ms - options_.raw_retention.count() - kMaxRowSpanMs;
-  Statement& delete_old = connection_->delete_old;
-  delete_old.Bind(1, before);
-  delete_old.Bind(2, int64_t{kDeleteBatch});
-  Result<void> deleted = delete_old.Run();
-  if (deleted.ok() && connection_->db.rows_changed() > 0) {
-    ASSIGN_OR_RETURN(int64_t free_pages, connection_->db.QueryInt("PRAGMA freelist_count"));
-    if (free_pages > kMaxFreePages) {
-      deleted = connection_->db.Execute("PRAGMA incremental_vacuum(64)");
-    }
+  Result<void> done = MaintainOnce(newest_ms);
+  if (!done.ok() && IsDamage(done.error())) return Replace(done.error());
+  return done;
+}
+
+Result<void> HistoryStore::MaintainOnce(int64_t newest_ms) {
+  bool more = true;
+  for (int step = 0; more && step < kMostCompactions; ++step) {
+    ASSIGN_OR_RETURN(more, connection_->compactor->Step(newest_ms));
   }
-  if (!deleted.ok() && IsDamage(deleted.error())) return Replace(deleted.error());
-  return deleted;
+  ASSIGN_OR_RETURN(int64_t deleted, connection_->retention->Step(newest_ms));
+  rows_deleted_ += static_cast<uint64_t>(deleted);
+  return {};
 }
 
 int64_t HistoryStore::FileBytes() const { return idlewatt::FileBytes(path_); }
 
 Result<std::optional<int64_t>> HistoryStore::OldestTime() {
   if (!connection_) return std::optional<int64_t>();
-  Statement& oldest = connection_->oldest;
+  Statement& oldest = *connection_->oldest;
   ASSIGN_OR_RETURN(bool row, oldest.Step());
   std::optional<int64_t> time;
   if (row && !oldest.IsNull(0)) time = oldest.Int(0);

@@ -11,7 +11,9 @@
 
 #include "base/result.h"
 #include "collector/frame.h"
+#include "storage/compactor.h"
 #include "storage/flush_body.h"
+#include "storage/retention.h"
 #include "storage/sqlite.h"
 
 namespace idlewatt {
@@ -22,12 +24,21 @@ struct QueuedFrame {
   std::vector<Sample> samples;
 };
 
+// Something that happened: a row of the table `event`.
+struct HistoryEvent {
+  int64_t time_ms = 0;  // wall clock
+  std::string kind;     // "alert", …
+  std::string service;  // empty: of the whole machine
+  std::string detail_json;
+};
+
 struct StoreOptions {
-  std::chrono::milliseconds raw_retention{std::chrono::hours(24 * 14)};
+  RetentionOptions retention;
   std::string synchronous = "normal";  // off | normal | full
 };
 
-// The read-write connection: turns frames into rows, and rows that are too old into free pages.
+// The read-write connection: turns frames into rows, rows into chunks and roll-ups, and what is too
+// old into free pages.
 // Errors:  kTransient when the disk is full or the database busy: nothing was written, try again.
 //          A damaged database is no error: it is set aside and the frames go to a new one.
 // Threads: one at a time.
@@ -38,43 +49,51 @@ class HistoryStore {
   static Result<HistoryStore> Open(std::string path, StoreOptions options,
                                    const SeriesRegistry& registry);
 
-  // Writes all frames in one transaction, or none.
-  Result<void> Write(std::span<const QueuedFrame> frames);
-  // Deletes up to 16 rows whose newest frame is more than the retention before `newest_ms`.
-  Result<void> DeleteOld(int64_t newest_ms);
+  // Writes all frames and events in one transaction, or nothing.
+  Result<void> Write(std::span<const QueuedFrame> frames, std::span<const HistoryEvent> events);
+  // Does a little of what is due when it is `newest_ms`: compaction, then retention.
+  Result<void> Maintain(int64_t newest_ms);
 
   // Damaged databases of this run, by their new names.
   const std::vector<std::string>& set_aside() const { return set_aside_; }
   int64_t FileBytes() const;
-  // Time of the oldest row; nothing when there is none.
+  // Time of the oldest measured value; nothing when there is none.
   Result<std::optional<int64_t>> OldestTime();
   uint64_t rows_written() const { return rows_written_; }
+  uint64_t rows_deleted() const { return rows_deleted_; }  // by retention
 
  private:
   struct Connection {
+    explicit Connection(Database opened) : db(std::move(opened)) {}
     Database db;
-    Statement upsert_series, insert_frames, delete_old, oldest;
+    std::optional<Statement> upsert_series, upsert_family, insert_frames, insert_event, oldest;
+    std::optional<Compactor> compactor;
+    std::optional<Retention> retention;
   };
 
   HistoryStore(std::string path, StoreOptions options, const SeriesRegistry& registry)
       : path_(std::move(path)), options_(std::move(options)), registry_(&registry) {}
   Result<void> Connect();
+  Result<void> Prepare(Connection& made) const;
   Result<void> Replace(const Error& damage);
-  Result<void> WriteRows(std::span<const QueuedFrame> frames);
+  Result<void> WriteRows(std::span<const QueuedFrame> frames, std::span<const HistoryEvent> events);
+  Result<void> WriteEvent(const HistoryEvent& event);
   Result<void> WriteRow(std::span<const QueuedFrame> frames);
   Result<void> InsertAtFreeKey(int64_t time_ms, std::string_view body);
   Result<FlushTable> TableOf(std::span<const QueuedFrame> frames);
   Result<int64_t> SeriesRow(SeriesId id);
+  Result<void> WriteFamily(const Metric& metric);
+  Result<void> MaintainOnce(int64_t newest_ms);
   void ForgetEndedSeries();
 
   std::string path_;
   StoreOptions options_;
   const SeriesRegistry* registry_;
-  std::optional<Connection> connection_;  // empty only while a damaged one is replaced
+  std::unique_ptr<Connection> connection_;  // null only while a damaged one is replaced
   std::unordered_map<SeriesId, int64_t> series_rows_;
-  FlushEncoder encoder_;
   std::vector<std::string> set_aside_;
   uint64_t rows_written_ = 0;
+  uint64_t rows_deleted_ = 0;
 };
 
 }  // namespace idlewatt

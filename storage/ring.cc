@@ -61,21 +61,22 @@ Ring::Column* Ring::ColumnFor(SeriesId id) {
   return &column;
 }
 
-void Ring::Read(const Selector& selector, RangeCollector& collector) const {
+std::vector<RingSeries> Ring::Read(const Selector& selector) const {
   std::vector<std::shared_ptr<const Series>> all;
   {
     const MutexLock lock(mutex_);
     all.reserve(columns_.size());
     for (const auto& [id, column] : columns_) all.push_back(column.series);
   }
+  std::vector<RingSeries> found;
   for (const auto& series : all) {
     if (!selector.Matches(*series)) continue;
-    const size_t handle = collector.AddSeries(std::string(series->metric->name), LabelsOf(*series),
-                                              series->metric->kind, series->metric->unit);
-    for (const Point& point : PointsOf(series->id)) {
-      collector.Add(handle, point.time_ms, point.value);
-    }
+    found.push_back({{std::string(series->metric->name), LabelsOf(*series)},
+                     series->metric->kind,
+                     std::string(series->metric->unit),
+                     PointsOf(series->id)});
   }
+  return found;
 }
 
 // In the order of the frames; empty when the column is gone by now.

@@ -11,8 +11,9 @@
 #include "base/mutex.h"
 #include "collector/frame.h"
 #include "collector/series.h"
-#include "storage/range_collector.h"
+#include "storage/point.h"
 #include "storage/selector.h"
+#include "storage/stored_series.h"
 
 namespace idlewatt {
 
@@ -20,6 +21,14 @@ struct RingStats {
   size_t series = 0;
   size_t bytes = 0;
   uint64_t refused_samples = 0;  // of series that found no room, since the start
+};
+
+// What the ring has of one series.
+struct RingSeries {
+  SeriesName name;
+  MetricKind kind = MetricKind::kGauge;
+  std::string unit;
+  std::vector<Point> points;  // in the order of the frames
 };
 
 // The newest frames in memory: a column of doubles for each series, NaN where absent, and one row
@@ -37,8 +46,8 @@ class Ring {
 
   // A frame of the same boot time as the one before adds to it: derived samples of one tick.
   void Append(const Frame& frame);
-  // Hands the points of every series that `selector` means to `collector`.
-  void Read(const Selector& selector, RangeCollector& collector) const;
+  // The series that `selector` means. Two may have one name, when a series ended and came back.
+  std::vector<RingSeries> Read(const Selector& selector) const;
   // Wall time of the oldest frame; nothing when there is none.
   std::optional<WallTime> Oldest() const;
   RingStats Stats() const;

@@ -61,6 +61,12 @@ void Statement::Bind(int parameter, int64_t value) {
   sqlite3_bind_int64(statement_.get(), parameter, value);
 }
 
+void Statement::Bind(int parameter, double value) {
+  sqlite3_bind_double(statement_.get(), parameter, value);
+}
+
+void Statement::BindNull(int parameter) { sqlite3_bind_null(statement_.get(), parameter); }
+
 void Statement::Bind(int parameter, std::string_view text) {
   sqlite3_bind_text64(statement_.get(), parameter, text.data(), text.size(), SQLITE_TRANSIENT,
                       SQLITE_UTF8);
@@ -91,6 +97,10 @@ Result<void> Statement::Run() {
 void Statement::Reset() { sqlite3_reset(statement_.get()); }
 
 int64_t Statement::Int(int column) const { return sqlite3_column_int64(statement_.get(), column); }
+
+double Statement::Double(int column) const {
+  return sqlite3_column_double(statement_.get(), column);
+}
 
 std::string_view Statement::Bytes(int column) const {
   const void* data = sqlite3_column_blob(statement_.get(), column);

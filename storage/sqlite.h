@@ -26,7 +26,9 @@ class Statement {
  public:
   // Parameters count from 1. The bytes are copied.
   void Bind(int parameter, int64_t value);
+  void Bind(int parameter, double value);  // NaN becomes NULL
   void Bind(int parameter, std::string_view text);
+  void BindNull(int parameter);
   void BindBlob(int parameter, std::string_view bytes);
   // True: there is a row. False: done, and the statement is reset. An error resets it as well.
   Result<bool> Step();
@@ -36,6 +38,7 @@ class Statement {
 
   // Columns of the current row, from 0. The bytes live until the next Step or Reset.
   int64_t Int(int column) const;
+  double Double(int column) const;
   std::string_view Bytes(int column) const;
   bool IsNull(int column) const;
 

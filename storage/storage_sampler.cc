@@ -22,6 +22,17 @@ constexpr Metric kFlushSeconds{"idlewatt_storage_flush_seconds",
                                "seconds",
                                {},
                                "How long the last write to the database took"};
+constexpr Metric kMaintenanceSeconds{
+    "idlewatt_storage_maintenance_seconds",
+    kGauge,
+    "seconds",
+    {},
+    "How long compaction and retention took before the last write to the database"};
+constexpr Metric kRowsDeleted{"idlewatt_storage_rows_deleted_total",
+                              kCounter,
+                              "",
+                              {},
+                              "Rows deleted because they were too old or the database too large"};
 constexpr Metric kFlushErrors{"idlewatt_storage_flush_errors_total",
                               kCounter,
                               "",
@@ -53,9 +64,10 @@ constexpr Metric kRingRefused{"idlewatt_storage_ring_refused_samples_total",
                               "",
                               {},
                               "Values that found no room in the memory of the last hour"};
-constexpr std::array<const Metric*, 11> kMetrics{
-    &kBytes,  &kRows,     &kFlushSeconds, &kFlushErrors, &kQueue,      &kDropped,
-    &kOldest, &kSetAside, &kRingSeries,   &kRingBytes,   &kRingRefused};
+constexpr std::array<const Metric*, 13> kMetrics{
+    &kBytes,       &kRows,      &kRowsDeleted, &kFlushSeconds, &kMaintenanceSeconds,
+    &kFlushErrors, &kQueue,     &kDropped,     &kOldest,       &kSetAside,
+    &kRingSeries,  &kRingBytes, &kRingRefused};
 
 }  // namespace
 
@@ -70,6 +82,8 @@ Result<void> StorageSampler::Read(TimePoint /*now*/, Readings& out) {
   out.Add(kBytes, {}, number(history.file_bytes));
   out.Add(kRows, {}, number(history.rows_written));
   out.Add(kFlushSeconds, {}, ToSeconds(history.last_flush_duration));
+  out.Add(kRowsDeleted, {}, number(history.rows_deleted));
+  out.Add(kMaintenanceSeconds, {}, ToSeconds(history.last_maintenance_duration));
   out.Add(kFlushErrors, {}, number(history.flush_errors));
   out.Add(kQueue, {}, number(history.queued_frames));
   out.Add(kDropped, {}, number(history.dropped_frames));

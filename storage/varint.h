@@ -1,4 +1,4 @@
-// Variable-length numbers and bounded reading, as docs/storage-format.md lays them out.
+// Numbers as bytes and bounded reading, as docs/storage-format.md lays them out.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,17 @@ inline void PutVarint(uint64_t value, std::string& out) {
     value >>= 7;
   }
   out += static_cast<char>(value);
+}
+
+// The lowest `bytes` bytes, the least significant first.
+inline void PutWord(uint64_t word, size_t bytes, std::string& out) {
+  for (size_t i = 0; i < bytes; ++i) out += static_cast<char>(word >> (8 * i));
+}
+// The reverse, of at most 8 bytes.
+inline uint64_t WordOf(std::string_view bytes) {
+  uint64_t word = 0;
+  for (size_t i = bytes.size(); i > 0; --i) word = word << 8 | static_cast<uint8_t>(bytes[i - 1]);
+  return word;
 }
 
 inline uint64_t ZigZag(int64_t value) {

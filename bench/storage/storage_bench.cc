@@ -128,10 +128,10 @@ void SetSamples(benchmark::State& state, size_t samples_each, size_t bytes_each)
 void BM_FlushBody_Encode(benchmark::State& state) {
   const auto series = static_cast<size_t>(state.range(0));
   const FlushTable table = SomeTable(series);
-  FlushEncoder encoder;
+  
   size_t bytes = 0;
   for (auto _ : state) {
-    bytes = encoder.Encode(table)->size();
+    bytes = EncodeFlush(table).size();
     benchmark::DoNotOptimize(bytes);
   }
   SetSamples(state, series * kFlushFrames, bytes);
@@ -140,7 +140,7 @@ BENCHMARK(BM_FlushBody_Encode)->ArgName("series")->Arg(300)->Arg(1000);
 
 void BM_FlushBody_Decode(benchmark::State& state) {
   const auto series = static_cast<size_t>(state.range(0));
-  const std::string body = *FlushEncoder().Encode(SomeTable(series));
+  const std::string body = EncodeFlush(SomeTable(series));
   FlushDecoder decoder;
   std::vector<double> values;
   FlushDecoder::Column column;

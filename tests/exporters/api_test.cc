@@ -34,14 +34,16 @@ class ApiTest : public testing::Test {
     return handlers_.at(at)(request);
   }
 
-  Result<std::vector<SeriesPoints>> Range(const Selector& selector, const RangeWindow& window) {
+  Result<RangeAnswer> Range(const Selector& selector, const RangeWindow& window) {
     asked_metric_ = selector.metric();
     asked_window_ = window;
     SeriesPoints points;
     points.metric = selector.metric();
     points.labels = {{"domain", "package-0"}, {"source", "rapl"}};
     points.points = {{1000, 1}, {2000, 2}, {3000, 3}};
-    return std::vector<SeriesPoints>{points};
+    RangeAnswer answer;
+    answer.series.push_back(points);
+    return answer;
   }
 
   SnapshotMaker maker_;

@@ -172,19 +172,25 @@ TEST_F(HistoryTest, ALongBacklogIsFoundByItsTrueTimes) {
 }
 
 TEST_F(HistoryTest, RetentionDeletesOnlyWhatIsOld) {
-  options_.store.raw_retention = std::chrono::hours(1);
+  options_.store.retention.raw = std::chrono::hours(1);
   Open();
   constexpr int64_t kMinute = 60'000;
   for (int minute = 0; minute <= 180; ++minute) {
     PushValue(kStartMs + minute * kMinute, minute);
     ASSERT_TRUE(history_->Flush().ok());
   }
-  const std::vector<int64_t> times = TimesOnDisk();
   const int64_t newest = kStartMs + 180 * kMinute;
-  EXPECT_LE(times.front(), newest - 60 * kMinute) << "nothing within the hour may go";
-  EXPECT_GE(times.front(), newest - 66 * kMinute) << "what is older goes, a row's span later";
-  EXPECT_EQ(times.size(), static_cast<size_t>((newest - times.front()) / kMinute + 1));
-  EXPECT_EQ(history_->Stats().oldest, At(times.front()));
+  ASSERT_TRUE(history_->Stats().oldest.has_value());
+  const int64_t oldest = history_->Stats().oldest->time_since_epoch().count();
+  EXPECT_LE(oldest, newest - 60 * kMinute) << "nothing within the hour may go";
+  EXPECT_GE(oldest, newest - 120 * kMinute) << "what is older goes, an hour's chunk at once";
+  const RangeAnswer measured = Read("test_celsius", {At(oldest), At(newest)});
+  ASSERT_EQ(measured.series.size(), 1u);
+  EXPECT_FALSE(measured.rolled_up);
+  EXPECT_EQ(measured.series[0].points.size(), static_cast<size_t>((newest - oldest) / kMinute + 1));
+  const RangeAnswer before = Read("test_celsius", {At(0), At(oldest - 1)});
+  EXPECT_TRUE(before.rolled_up) << "roll-ups stand in for what was deleted";
+  EXPECT_GT(history_->Stats().rows_deleted, 0u);
 }
 
 TEST_F(HistoryTest, ASeriesThatEndsAndReturnsKeepsItsRow) {
