@@ -10,9 +10,9 @@ namespace idlewatt {
 namespace {
 
 constexpr size_t kMostSamples = 1'000'000;
-// Samples of one transaction, at least: so that a daemon that records waits some tens of
-// milliseconds at most.
-constexpr size_t kSamplesOfTransaction = 250'000;
+// Samples of one transaction, at least: some 0.2 s, which a daemon that records waits for. Fewer
+// would fill pages less well.
+constexpr size_t kSamplesOfTransaction = 1'000'000;
 
 }  // namespace
 
@@ -110,7 +110,7 @@ Result<void> Backfill::WriteSamples(std::span<const Sample> samples) {
     RETURN_IF_ERROR(WriteOneSeries(samples.first(count)));
     samples = samples.subspan(count);
   }
-  return {};
+  return writer_->Flush();
 }
 
 Result<void> Backfill::WriteOneSeries(std::span<const Sample> samples) {

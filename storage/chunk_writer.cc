@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 
 #include "storage/calendar.h"
 #include "storage/chunk_codec.h"
@@ -10,6 +11,21 @@ namespace idlewatt {
 namespace {
 
 constexpr size_t kMostTimesBytes = size_t{1} << 20;  // kept to find times that are stored already
+constexpr size_t kMostWaitingBytes = size_t{1} << 20;
+
+// How much of a page SQLite uses for a row of `chunks` whose body has this size: the rest of a long
+// one goes to pages of its own. See "B-tree Cell Format" in SQLite's file format. Where pages have
+// another size, rows only fill them less well.
+constexpr size_t kPageRoom = 4096 - 8;
+size_t RoomOf(size_t body_bytes) {
+  constexpr size_t kRowOverhead = 34;  // keys, other columns, header and pointer of the cell
+  constexpr size_t kUsable = 4096, kMostLocal = kUsable - 35;
+  constexpr size_t kLeastLocal = (kUsable - 12) * 32 / 255 - 23;
+  const size_t row = body_bytes + kRowOverhead;
+  if (row <= kMostLocal) return row;
+  const size_t local = kLeastLocal + (row - kLeastLocal) % (kUsable - 4);
+  return local <= kMostLocal ? local : kLeastLocal;
+}
 
 // The points that lie before `end_ms`.
 std::span<const Point> Before(std::span<const Point> points, int64_t end_ms) {
@@ -33,7 +49,30 @@ Result<ChunkWriter> ChunkWriter::Create(Database& db) {
   return writer;
 }
 
+// SQLite appends rows to the last page until one does not fit: the longest that fits comes next.
+Result<void> ChunkWriter::Flush() {
+  std::multimap<size_t, const Row*> by_room;
+  for (const Row& row : waiting_) by_room.emplace(RoomOf(row.body.size()), &row);
+  size_t room = 0;
+  while (!by_room.empty()) {
+    auto next = by_room.upper_bound(room);
+    if (next == by_room.begin()) {  // none fits
+      next = by_room.end();
+      room = kPageRoom;
+    }
+    --next;
+    room -= std::min(room, next->first);
+    RETURN_IF_ERROR(InsertRow(*next->second));
+    by_room.erase(next);
+  }
+  waiting_.clear();
+  waiting_bytes_ = 0;
+  return {};
+}
+
 void ChunkWriter::Forget() {
+  waiting_.clear();
+  waiting_bytes_ = 0;
   times_rows_.clear();
   times_bytes_ = 0;
   reader_.Forget();
@@ -81,6 +120,13 @@ Result<void> ChunkWriter::MergeDay(int64_t series_id, int64_t day_ms) {
 
 Result<ChunkWriter::Stored> ChunkWriter::Load(int64_t series_id, int64_t first_ms,
                                               int64_t last_ms) {
+  for (const Row& row : waiting_) {
+    const bool asked =
+        row.series_id == series_id && row.start_ms <= last_ms && row.end_ms >= first_ms;
+    if (!asked) continue;
+    RETURN_IF_ERROR(Flush());
+    break;
+  }
   Stored stored;
   ChunkReader::Chunk chunk;
   reader_.Start(series_id, first_ms, last_ms);
@@ -107,16 +153,22 @@ Result<void> ChunkWriter::Insert(int64_t series_id, std::span<const Point> point
     values.clear();
     for (const Point& point : part) values.push_back(point.value);
     ASSIGN_OR_RETURN(int64_t times_id, TimesRow(part));
-    insert_->Bind(1, series_id);
-    insert_->Bind(2, part.front().time_ms);
-    insert_->Bind(3, part.back().time_ms);
-    insert_->Bind(4, static_cast<int64_t>(part.size()));
-    insert_->Bind(5, times_id);
-    insert_->BindBlob(6, EncodeChunkValues(values));
-    RETURN_IF_ERROR(insert_->Run());
+    waiting_.push_back({series_id, part.front().time_ms, part.back().time_ms,
+                        static_cast<int64_t>(part.size()), times_id, EncodeChunkValues(values)});
+    waiting_bytes_ += waiting_.back().body.size();
     points = points.subspan(part.size());
   }
-  return {};
+  return waiting_bytes_ < kMostWaitingBytes ? Result<void>() : Flush();
+}
+
+Result<void> ChunkWriter::InsertRow(const Row& row) {
+  insert_->Bind(1, row.series_id);
+  insert_->Bind(2, row.start_ms);
+  insert_->Bind(3, row.end_ms);
+  insert_->Bind(4, row.count);
+  insert_->Bind(5, row.times_id);
+  insert_->BindBlob(6, row.body);
+  return insert_->Run();
 }
 
 // The row of `chunk_times` with the times of these points. Series that are measured together share
@@ -137,7 +189,10 @@ Result<int64_t> ChunkWriter::TimesRow(std::span<const Point> points) {
   if (!row) return Error{ErrorCode::kInternal, "chunk_times", 0, "no row id"};
   const int64_t id = insert_times_->Int(0);
   insert_times_->Reset();
-  if (times_bytes_ > kMostTimesBytes) Forget();
+  if (times_bytes_ > kMostTimesBytes) {
+    times_rows_.clear();
+    times_bytes_ = 0;
+  }
   times_bytes_ += body.size();
   times_rows_[std::move(body)] = id;
   return id;

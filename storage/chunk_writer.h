@@ -29,9 +29,16 @@ class ChunkWriter {
   Result<size_t> Add(int64_t series_id, MetricKind kind, std::span<const Point> points);
   // Makes one chunk of all those that the series has in the UTC day that begins at `day_ms`.
   Result<void> MergeDay(int64_t series_id, int64_t day_ms);
+  // Must be called at the end of a transaction: rows wait until they fill pages well.
+  Result<void> Flush();
   void Forget();
 
  private:
+  // A row that waits.
+  struct Row {
+    int64_t series_id, start_ms, end_ms, count, times_id;
+    std::string body;
+  };
   struct Stored {
     std::vector<int64_t> ids;
     std::vector<Point> points;
@@ -43,6 +50,7 @@ class ChunkWriter {
   Result<Stored> Load(int64_t series_id, int64_t first_ms, int64_t last_ms);
   Result<void> Delete(std::span<const int64_t> ids);
   Result<void> Insert(int64_t series_id, std::span<const Point> points);
+  Result<void> InsertRow(const Row& row);
   Result<int64_t> TimesRow(std::span<const Point> points);
   Result<void> WriteRollups(int64_t series_id, MetricKind kind, std::span<const Point> stored,
                             int64_t first_ms, int64_t last_ms);
@@ -53,6 +61,8 @@ class ChunkWriter {
   std::optional<Statement> insert_, delete_, insert_times_, has_times_;
   std::unordered_map<std::string, int64_t> times_rows_;  // by body; those written of late
   size_t times_bytes_ = 0;
+  std::vector<Row> waiting_;
+  size_t waiting_bytes_ = 0;
 };
 
 }  // namespace idlewatt

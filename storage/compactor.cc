@@ -16,8 +16,8 @@ namespace {
 // Series are taken in groups, so that the points of one group need at most 2 MiB; the rows of the
 // hour are read once for each.
 constexpr size_t kMostPoints = 131'072;
-// Days of series that are merged in one transaction: some 30 ms.
-constexpr size_t kMostMerged = 16;
+// Days of series that are merged in one transaction: some 0.1 s, and enough to fill pages well.
+constexpr size_t kMostMerged = 64;
 
 }  // namespace
 
@@ -69,6 +69,7 @@ Result<void> Compactor::WriteHour(Hour& hour) {
     const size_t count = std::min(group, hour.series_ids.size() - first);
     RETURN_IF_ERROR(WriteSeries(hour, std::span(hour.series_ids).subspan(first, count)));
   }
+  RETURN_IF_ERROR(writer_.Flush());
   delete_rows_->Bind(1, hour.begin);
   delete_rows_->Bind(2, hour.end);
   return delete_rows_->Run();
@@ -149,7 +150,7 @@ Result<bool> Compactor::MergeDays(int64_t newest_ms) {
     for (size_t i = 0; i < count && merged.ok(); ++i) {
       merged = writer_.MergeDay(days_[i].series_id, days_[i].day_ms);
     }
-    return merged;
+    return merged.ok() ? writer_.Flush() : merged;
   }));
   days_.erase(days_.begin(), days_.begin() + static_cast<ptrdiff_t>(count));
   return true;
