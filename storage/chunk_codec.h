@@ -20,7 +20,7 @@ std::string EncodeChunkValues(std::span<const double> values);
 std::string EncodeChunkTimes(std::span<const int64_t> times_ms);
 
 // The reverse. kParse, with the vector in any state, for a body that does not follow the format or
-// fails its checksum. Needs at most 24 MiB, whatever the body says.
+// fails its checksum. Needs at most 32 MiB, whatever the body says.
 Result<void> DecodeChunkValues(std::string_view body, std::vector<double>& values);
 Result<void> DecodeChunkTimes(std::string_view body, std::vector<int64_t>& times_ms);
 
