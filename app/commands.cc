@@ -195,6 +195,7 @@ Result<std::string> RangeFromDaemon(const QueryRangeArguments& arguments) {
                      "&since=" + UrlEncode(arguments.since) +
                      "&until=" + UrlEncode(arguments.until);
   if (!arguments.step.empty()) path += "&step=" + UrlEncode(arguments.step);
+  if (!arguments.function.empty()) path += "&fn=" + UrlEncode(arguments.function);
   return HttpGet(arguments.http, path);
 }
 
@@ -205,6 +206,9 @@ Result<std::string> RangeFromFile(const QueryRangeArguments& arguments) {
   ASSIGN_OR_RETURN(window.until, ParseTime(arguments.until, now));
   if (!arguments.step.empty()) {
     ASSIGN_OR_RETURN(window.step, ParseDuration(arguments.step));
+  }
+  if (!arguments.function.empty()) {
+    ASSIGN_OR_RETURN(window.function, ParseRangeFunction(arguments.function));
   }
   window.max_points = 10'000'000;
   ASSIGN_OR_RETURN(const Selector selector, Selector::Parse(arguments.selector));

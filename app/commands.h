@@ -32,7 +32,8 @@ struct QueryRangeArguments {
   std::string selector;
   std::string since = "1h";
   std::string until = "now";
-  std::string step;  // empty: as measured
+  std::string step;      // empty: as measured
+  std::string function;  // empty: average of a gauge, last value of a counter
   std::string http;
   std::string db;  // a database file instead of a daemon
   std::string format = "table";

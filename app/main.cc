@@ -76,8 +76,13 @@ void AddQuery(CLI::App& app, int& exit_code) {
       ->required();
   range->add_option("--since", arguments.since, "First time")->capture_default_str();
   range->add_option("--until", arguments.until, "Last time")->capture_default_str();
-  range->add_option("--step", arguments.step,
-                    "One value each step: the last of a counter, the average of a gauge");
+  range->add_option("--step", arguments.step, "One value each step, see --fn");
+  range
+      ->add_option(
+          "--fn", arguments.function,
+          "What a value says of its step: avg, min, max, last, and of counters increase and "
+          "rate (per second); else the average of a gauge, the last of a counter")
+      ->check(CLI::IsMember({"avg", "min", "max", "last", "increase", "rate"}));
   range->add_option("--format", arguments.format, "table, json or csv")
       ->check(CLI::IsMember({"table", "json", "csv"}))
       ->capture_default_str();

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "collector/metrics.h"
+#include "exporters/json_views.h"
 
 namespace idlewatt {
 
@@ -15,7 +16,7 @@ void Recorder::OnFrame(Frame frame) {
   builder_.Apply(frame, derived);
   targets_.snapshot.Publish(std::make_shared<const Snapshot>(builder_.Current()));
   auto alerts = std::make_shared<const std::vector<AlertStatus>>(analyzer_.Alerts());
-  LogAlerts(*alerts);
+  LogAlerts(*alerts, frame.begin.wall.time_since_epoch().count());
   targets_.alerts.Publish(std::move(alerts));
   targets_.ring.Append(frame);
   targets_.history.Push(frame);
@@ -37,13 +38,22 @@ void Recorder::AppendDerived(Frame& frame) {
   frame.runs.push_back(std::move(run));
 }
 
-void Recorder::LogAlerts(const std::vector<AlertStatus>& alerts) {
+// Only what a person would be told: not that a rule is waiting.
+void Recorder::RecordAlert(const AlertStatus& alert, int64_t time_ms) {
+  if (alert.state != AlertState::kFiring && alert.state != AlertState::kResolved) return;
+  targets_.history.PushEvent(
+      {time_ms, "alert", alert.service,
+       AlertJson(alert).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)});
+}
+
+void Recorder::LogAlerts(const std::vector<AlertStatus>& alerts, int64_t time_ms) {
   std::map<std::pair<std::string, std::string>, AlertState> now;
   for (const AlertStatus& alert : alerts) {
     const std::pair key(alert.alert + "/" + alert.service, alert.severity);
     now[key] = alert.state;
     const auto before = logged_.find(key);
     if (before != logged_.end() && before->second == alert.state) continue;
+    RecordAlert(alert, time_ms);
     if (alert.state == AlertState::kFiring) {
       spdlog::warn("alert {} ({}): {}; {}", alert.alert, alert.severity, alert.summary,
                    alert.advice);

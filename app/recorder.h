@@ -33,7 +33,8 @@ class Recorder final : public FrameSink {
 
  private:
   void AppendDerived(Frame& frame);
-  void LogAlerts(const std::vector<AlertStatus>& alerts);
+  void LogAlerts(const std::vector<AlertStatus>& alerts, int64_t time_ms);
+  void RecordAlert(const AlertStatus& alert, int64_t time_ms);
 
   const Targets targets_;
   SnapshotBuilder builder_;

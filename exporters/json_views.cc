@@ -268,20 +268,22 @@ Json SensorsJson(const Snapshot& snapshot) {
   return {{"sources", sources}};
 }
 
+Json AlertJson(const AlertStatus& alert) {
+  return {{"alert", alert.alert},
+          {"service", alert.service},
+          {"severity", alert.severity},
+          {"state", AlertStateName(alert.state)},
+          {"since", FormatWallTime(alert.since)},
+          {"value", alert.value},
+          {"threshold", alert.threshold},
+          {"unit", alert.unit},
+          {"summary", alert.summary},
+          {"advice", alert.advice}};
+}
+
 Json AlertsJson(const std::vector<AlertStatus>& alerts) {
   Json rows = Json::array();
-  for (const AlertStatus& alert : alerts) {
-    rows.push_back({{"alert", alert.alert},
-                    {"service", alert.service},
-                    {"severity", alert.severity},
-                    {"state", AlertStateName(alert.state)},
-                    {"since", FormatWallTime(alert.since)},
-                    {"value", alert.value},
-                    {"threshold", alert.threshold},
-                    {"unit", alert.unit},
-                    {"summary", alert.summary},
-                    {"advice", alert.advice}});
-  }
+  for (const AlertStatus& alert : alerts) rows.push_back(AlertJson(alert));
   return {{"alerts", rows}};
 }
 

@@ -25,6 +25,7 @@ Json PowerJson(const Snapshot& snapshot);
 Json ThermalJson(const Snapshot& snapshot);
 // {"sources":[…],"samplers":[…]}
 Json SensorsJson(const Snapshot& snapshot);
+Json AlertJson(const AlertStatus& alert);
 // {"alerts":[…]}
 Json AlertsJson(const std::vector<AlertStatus>& alerts);
 // The whole machine in a few numbers.
