@@ -35,16 +35,20 @@ inline constexpr Metric kServiceIdle{"idlewatt_service_idle",
                                      "",
                                      {{"service"}},
                                      "1 when nobody has used a service for idle.after"};
-inline constexpr Metric kServiceIdleSeconds{"idlewatt_service_idle_seconds",
-                                            kGauge,
-                                            "seconds",
-                                            {{"service"}},
-                                            "Time since the last activity of a service"};
-inline constexpr Metric kServiceLastActivity{"idlewatt_service_last_activity_timestamp_seconds",
-                                             kGauge,
-                                             "seconds",
-                                             {{"service"}},
-                                             "When a service was last used, in seconds since 1970"};
+inline constexpr Metric kServiceIdleSeconds =
+    WithDecimals({"idlewatt_service_idle_seconds",
+                  kGauge,
+                  "seconds",
+                  {{"service"}},
+                  "Time since the last activity of a service"},
+                 1);
+inline constexpr Metric kServiceLastActivity =
+    WithDecimals({"idlewatt_service_last_activity_timestamp_seconds",
+                  kGauge,
+                  "seconds",
+                  {{"service"}},
+                  "When a service was last used, in seconds since 1970"},
+                 1);
 
 inline constexpr Metric kThermalPressure{
     "idlewatt_thermal_pressure",

@@ -18,6 +18,7 @@ void Recorder::OnFrame(Frame frame) {
   auto alerts = std::make_shared<const std::vector<AlertStatus>>(analyzer_.Alerts());
   LogAlerts(*alerts, frame.begin.wall.time_since_epoch().count());
   targets_.alerts.Publish(std::move(alerts));
+  rounding_.Apply(frame.samples);
   targets_.ring.Append(frame);
   targets_.history.Push(frame);
 }

@@ -10,6 +10,7 @@
 #include "collector/snapshot.h"
 #include "storage/history.h"
 #include "storage/ring.h"
+#include "storage/rounding.h"
 
 namespace idlewatt {
 
@@ -27,7 +28,10 @@ class Recorder final : public FrameSink {
   };
   // All targets must outlive this object.
   Recorder(AnalysisOptions analysis, const Targets& targets)
-      : targets_(targets), builder_(targets.registry), analyzer_(std::move(analysis)) {}
+      : targets_(targets),
+        builder_(targets.registry),
+        rounding_(targets.registry),
+        analyzer_(std::move(analysis)) {}
 
   void OnFrame(Frame frame) override;
 
@@ -38,6 +42,7 @@ class Recorder final : public FrameSink {
 
   const Targets targets_;
   SnapshotBuilder builder_;
+  Rounding rounding_;
   Analyzer analyzer_;
   std::map<std::pair<std::string, std::string>, AlertState> logged_;  // by alert/service, severity
 };

@@ -21,12 +21,13 @@ constexpr Metric kMemoryBytes{"idlewatt_host_memory_bytes",
                               "bytes",
                               {{"kind"}},
                               "Memory of the host by kind, as /proc/meminfo has it"};
-constexpr Metric kPressureSeconds{
-    "idlewatt_host_pressure_seconds_total",
-    kCounter,
-    "seconds",
-    {{"resource", "kind"}},
-    "Time in which some or all tasks waited for a resource (pressure stall information)"};
+constexpr Metric kPressureSeconds = WithDecimals(
+    {"idlewatt_host_pressure_seconds_total",
+     kCounter,
+     "seconds",
+     {{"resource", "kind"}},
+     "Time in which some or all tasks waited for a resource (pressure stall information)"},
+    3);
 
 constexpr Metric kFrequency{"idlewatt_host_cpu_frequency_hertz",
                             kGauge,

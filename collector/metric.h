@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,7 +33,19 @@ struct Metric {
   std::string_view help;
   // Shown by /metrics without a type; `kind` still says how its values are read.
   bool untyped = false;
+  // How many decimals ring and history keep of its values; nothing: as its unit says. What a sensor
+  // or a clock gives beyond them is noise, and noise can't be made smaller on the disk.
+  std::optional<int> decimals = std::nullopt;
 };
+
+// The same metric, of whose values ring and history keep so many decimals.
+constexpr Metric WithDecimals(Metric metric, int decimals) {
+  metric.decimals = decimals;
+  return metric;
+}
+
+// The decimals that ring and history keep of this metric; nothing: all.
+std::optional<int> DecimalsOf(const Metric& metric);
 
 // What a metric of the running daemon is made of.
 struct MetricParts {

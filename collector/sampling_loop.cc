@@ -25,11 +25,12 @@ constexpr Metric kSuccess{"idlewatt_sampler_success",
                           "",
                           {{"sampler"}},
                           "1 if the last reading of a sampler succeeded"};
-constexpr Metric kDuration{"idlewatt_sampler_duration_seconds",
-                           kGauge,
-                           "seconds",
-                           {{"sampler"}},
-                           "How long the last reading of a sampler took"};
+constexpr Metric kDuration = WithDecimals({"idlewatt_sampler_duration_seconds",
+                                           kGauge,
+                                           "seconds",
+                                           {{"sampler"}},
+                                           "How long the last reading of a sampler took"},
+                                          5);
 constexpr Metric kAge{"idlewatt_sampler_age_seconds",
                       kGauge,
                       "seconds",

@@ -17,17 +17,19 @@ constexpr Metric kRows{"idlewatt_storage_rows_written_total",
                        "",
                        {},
                        "Rows of measured values written to the database"};
-constexpr Metric kFlushSeconds{"idlewatt_storage_flush_seconds",
-                               kGauge,
-                               "seconds",
-                               {},
-                               "How long the last write to the database took"};
-constexpr Metric kMaintenanceSeconds{
-    "idlewatt_storage_maintenance_seconds",
-    kGauge,
-    "seconds",
-    {},
-    "How long compaction and retention took before the last write to the database"};
+constexpr Metric kFlushSeconds = WithDecimals({"idlewatt_storage_flush_seconds",
+                                               kGauge,
+                                               "seconds",
+                                               {},
+                                               "How long the last write to the database took"},
+                                              5);
+constexpr Metric kMaintenanceSeconds =
+    WithDecimals({"idlewatt_storage_maintenance_seconds",
+                  kGauge,
+                  "seconds",
+                  {},
+                  "How long compaction and retention took before the last write to the database"},
+                 5);
 constexpr Metric kRowsDeleted{"idlewatt_storage_rows_deleted_total",
                               kCounter,
                               "",

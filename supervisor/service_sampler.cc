@@ -17,11 +17,13 @@ constexpr Metric kReady{"idlewatt_service_ready",
                         "",
                         {{"service"}},
                         "1 while the supervised service is ready, else 0"};
-constexpr Metric kUptime{"idlewatt_service_uptime_seconds",
-                         kGauge,
-                         "seconds",
-                         {{"service"}},
-                         "Time since the root process of the supervised service was started"};
+constexpr Metric kUptime =
+    WithDecimals({"idlewatt_service_uptime_seconds",
+                  kGauge,
+                  "seconds",
+                  {{"service"}},
+                  "Time since the root process of the supervised service was started"},
+                 1);
 constexpr Metric kLastExitCode{
     "idlewatt_service_last_exit_code",
     kGauge,
