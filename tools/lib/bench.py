@@ -7,20 +7,21 @@ loopback ports that were free; everything that is started is stopped again, by i
 import argparse
 import contextlib
 import datetime
-import http.client
 import json
 import os
 import platform
 import re
-import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import bench_history
+from bench_tools import (cpu_seconds, fail, find_peer, format_time, free_port, get, start,
+                         status_kilobytes, stop, table, wake_ups, written_bytes)
 
 SCRAPE_PERIOD = 5.0  # seconds; also the daemon's own interval
 WARM_UP = 15.0
@@ -57,83 +58,7 @@ process_names:
 """
 
 
-def fail(text):
-    sys.exit(f"tools/bench: {text}")
-
-
-# --- What the kernel says about a process -------------------------------------------------------
-
-
-def cpu_seconds(pid):
-    """CPU time of all threads of a process, ended ones too, its children not.
-
-    The process clock that clock_getcpuclockid(3) gives; /proc/PID/stat counts the same in steps of
-    10 ms, too coarse for a daemon that needs less than that in a whole interval.
-    """
-    return time.clock_gettime((~pid << 3) | 2)
-
-
-def status_kilobytes(pid, field):
-    text = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(rf"^{field}:\s+(\d+) kB", text, re.M).group(1))
-
-
-def wake_ups(pid):
-    """Voluntary context switches of the threads that live now: /proc/PID/status is one thread."""
-    total = 0
-    for status in Path(f"/proc/{pid}/task").glob("*/status"):
-        text = status.read_text()
-        total += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M).group(1))
-    return total
-
-
-def written_bytes(pid):
-    text = Path(f"/proc/{pid}/io").read_text()
-    return int(re.search(r"^write_bytes: (\d+)", text, re.M).group(1))
-
-
 # --- Starting and stopping ----------------------------------------------------------------------
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def stop(process):
-    if process.poll() is not None:
-        return
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def start(stack, command, log):
-    """Starts a program that is stopped when `stack` is left."""
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-    )
-    stack.callback(stop, process)
-    return process
-
-
-def get(port, path):
-    """One request on a connection of its own: (seconds, body)."""
-    begin = time.perf_counter()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        body = response.read()
-    finally:
-        connection.close()
-    if response.status != 200:
-        raise OSError(f"{path} answered {response.status}")
-    return time.perf_counter() - begin, body
 
 
 class Subject:
@@ -212,10 +137,6 @@ def start_process_exporter(stack, folder):
     program = find_peer("prometheus-process-exporter")
     command = [program, f"--web.listen-address=127.0.0.1:{port}", f"--config.path={config}"]
     return start_subject(stack, "process-exporter", command, port, folder)
-
-
-def find_peer(name):
-    return shutil.which(name) or fail(f"{name} is missing; tools/bench fetches it")
 
 
 # --- The comparison -----------------------------------------------------------------------------
@@ -340,7 +261,7 @@ def measure_short_lived(args):
 
 
 def run_micro_benchmarks(folder):
-    """Medians of five runs each: (program, name, nanoseconds, what else it counted)."""
+    """Medians of five runs each, of long ones fewer: (program, name, nanoseconds, what else)."""
     rows = []
     for program in sorted(folder.glob("*_bench")):
         print(f"Running {program.name} ...", flush=True)
@@ -350,7 +271,7 @@ def run_micro_benchmarks(folder):
         if done.returncode != 0:
             fail(f"{program.name} failed:\n{done.stderr}")
         for entry in json.loads(done.stdout)["benchmarks"]:
-            if entry.get("aggregate_name") == "median":
+            if entry.get("aggregate_name", "median") == "median":  # one run alone has no name
                 rows.append((program.name, entry["run_name"], nanoseconds(entry), rate(entry)))
     return rows
 
@@ -381,22 +302,9 @@ def rate(entry):
 # --- The page -----------------------------------------------------------------------------------
 
 
-def table(header, rows):
-    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
-    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
 def quantile(values, share):
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
-
-
-def format_time(ns):
-    for unit, scale in (("ns", 1), ("µs", 1e3), ("ms", 1e6)):
-        if ns < 1000 * scale:
-            return f"{ns / scale:.3g} {unit}"
-    return f"{ns / 1e9:.3g} s"
 
 
 def machine_rows(args, processes):
@@ -449,7 +357,7 @@ def comparison_rows(subjects):
     return rows
 
 
-def page(args, subjects, processes, micro, herds, memory):
+def page(args, subjects, processes, micro, herds, memory, history):
     names = [subject.name for subject in subjects]
     parts = [
         "# Benchmarks",
@@ -479,12 +387,14 @@ def page(args, subjects, processes, micro, herds, memory):
         f"Resident memory before and after {SHORT_LIVED:,} processes that ended at once: "
         f"{memory[0]:.1f} MiB, {memory[1]:.1f} MiB.",
     ]
+    parts += bench_history.page_parts(history)
     if micro:
         rows = [(program, f"`{name}`", format_time(ns), other) for program, name, ns, other in micro]
         parts += [
             "## Parts",
-            "Google Benchmark, median of five repetitions: CPU time, or time on the clock for those "
-            "whose name says `real_time`.",
+            "Google Benchmark, median of five repetitions, or as many as `repeats` says: CPU time "
+            "of the thread, of all threads for those whose name says `process_time`, or time on "
+            "the clock for those whose name says `real_time`.",
             table(["program", "benchmark", "time", "rate and counters"], rows),
         ]
     return "\n\n".join(parts) + "\n"
@@ -514,9 +424,10 @@ def main():
     subjects, processes = compare(args)
     herds = [row for count in HERDS for row in measure_herd(args, count)]
     memory = measure_short_lived(args)
+    history = bench_history.measure(args)
     for subject in subjects:
         subject.seconds = len(subject.cpu_per_interval) * SCRAPE_PERIOD
-    Path(args.output).write_text(page(args, subjects, processes, micro, herds, memory))
+    Path(args.output).write_text(page(args, subjects, processes, micro, herds, memory, history))
     print(f"Wrote {args.output}.")
 
 
