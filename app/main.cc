@@ -3,6 +3,7 @@
 #include <string>
 
 #include "app/commands.h"
+#include "app/transfer.h"
 #include "exporters/version.h"
 
 namespace idlewatt {
@@ -91,6 +92,36 @@ void AddQuery(CLI::App& app, int& exit_code) {
   range->callback([&exit_code] { exit_code = QueryRangeCommand(arguments); });
 }
 
+void AddExport(CLI::App& app, int& exit_code) {
+  static ExportArguments arguments;
+  CLI::App* command = app.add_subcommand("export", "Write the history as text");
+  command->add_option("--format", arguments.format, "openmetrics, csv or jsonl (JSON lines)")
+      ->check(CLI::IsMember({"openmetrics", "csv", "jsonl"}))
+      ->capture_default_str();
+  command
+      ->add_option("--match", arguments.match,
+                   "Only series of METRIC or 'METRIC{label=\"value\",…}'; may be repeated")
+      ->allow_extra_args(false);
+  command->add_option("--since", arguments.since, "First time; else all");
+  command->add_option("--until", arguments.until, "Last time; else all");
+  command->add_option("--db", arguments.db, "Database file; else that of the daemon");
+  command->add_option("--output", arguments.output, "Into this file; else to standard output");
+  command->callback([&exit_code] { exit_code = ExportCommand(arguments); });
+}
+
+void AddImport(CLI::App& app, int& exit_code) {
+  static ImportArguments arguments;
+  CLI::App* command = app.add_subcommand("import", "Add samples of other times to the history");
+  command->add_option("FILE", arguments.file, "OpenMetrics text with timestamps; - reads a pipe")
+      ->required();
+  command->add_option("--format", arguments.format, "openmetrics")
+      ->check(CLI::IsMember({"openmetrics"}))
+      ->capture_default_str();
+  command->add_option("--db", arguments.db,
+                      "Database file, made if it is not there; else that of the daemon");
+  command->callback([&exit_code] { exit_code = ImportCommand(arguments); });
+}
+
 void AddVersion(CLI::App& app) {
   app.add_subcommand("version", "Print the version")->callback([] {
     std::printf("idlewatt %s\n", std::string(kVersion).c_str());
@@ -111,6 +142,8 @@ int main(int argc, char** argv) {
   idlewatt::AddSensors(app, exit_code);
   idlewatt::AddStatus(app, exit_code);
   idlewatt::AddQuery(app, exit_code);
+  idlewatt::AddExport(app, exit_code);
+  idlewatt::AddImport(app, exit_code);
   idlewatt::AddVersion(app);
   try {
     app.parse(argc, argv);

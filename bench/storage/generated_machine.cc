@@ -136,7 +136,7 @@ void GeneratedMachine::PutFans(double load) {
   }
 }
 
-// Energy in RAPL's unit of 2^-14 J, told in whole microjoules; power in milliwatts.
+// Energy in millijoules and power in milliwatts, as ring and history keep them.
 void GeneratedMachine::PutPower(double load) {
   constexpr std::array<const char*, kDomains> kNames = {"package-0", "core", "dram", "psys"};
   constexpr std::array<const char*, kDomains> kMeters = {"cpu", "vrm", "dimm", "system"};
@@ -146,8 +146,7 @@ void GeneratedMachine::PutPower(double load) {
     const double noise = std::abs(Normal(0.15 * (1 + load)));
     const double watts = kIdleWatts[i] + kLoadWatts[i] * load + noise;
     joules_[i] += watts * kSeconds;
-    const double microjoules = std::floor(std::floor(joules_[i] * 16384) / 16384 * 1e6);
-    Put(kEnergy, {"rapl", kNames[i]}, microjoules / 1e6);
+    Put(kEnergy, {"rapl", kNames[i]}, Grain(joules_[i], 1000));
     Put(kPower, {"hwmon", kMeters[i]}, Grain(watts, 1000));
   }
 }
