@@ -42,7 +42,7 @@ class Backfill {
     Point point;
   };
 
-  explicit Backfill(Database db) : db_(std::move(db)) {}
+  Backfill(Database db, bool made_here) : db_(std::move(db)), made_here_(made_here) {}
   Result<void> Prepare();
   Result<void> Write(bool all);
   Result<void> WriteSamples(std::span<const Sample> samples);
@@ -52,6 +52,7 @@ class Backfill {
   static size_t LengthOfDay(std::span<const Sample> samples);
 
   Database db_;
+  const bool made_here_;  // the database is new, and nobody else's yet
   std::optional<ChunkWriter> writer_;
   std::optional<Statement> find_series_, insert_series_, insert_family_;
   std::vector<StoredSeries> series_;    // by handle; an id of 0: not looked for yet
