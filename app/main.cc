@@ -3,6 +3,7 @@
 #include <string>
 
 #include "app/commands.h"
+#include "app/db_commands.h"
 #include "app/transfer.h"
 #include "exporters/version.h"
 
@@ -122,6 +123,31 @@ void AddImport(CLI::App& app, int& exit_code) {
   command->callback([&exit_code] { exit_code = ImportCommand(arguments); });
 }
 
+void AddDb(CLI::App& app, int& exit_code) {
+  static std::string path, target;
+  static bool json = false;
+  CLI::App* db = app.add_subcommand("db", "Care of the history");
+  db->require_subcommand(1);
+  const auto add = [db](const char* name, const char* description) {
+    CLI::App* command = db->add_subcommand(name, description);
+    command->add_option("--db", path, "Database file; else that of the default data folder");
+    return command;
+  };
+  CLI::App* stats = add("stats", "What it holds and what that costs");
+  stats->add_flag("--json", json, "Print JSON");
+  stats->callback([&exit_code] { exit_code = DbStatsCommand(path, json); });
+  add("check", "Read every row and say what is damaged")->callback([&exit_code] {
+    exit_code = DbCheckCommand(path);
+  });
+  add("repair", "Save what can be read of a damaged one; no daemon may use it")
+      ->callback([&exit_code] { exit_code = DbRepairCommand(path); });
+  add("vacuum", "Make the file as small as it can be, also while a daemon records")
+      ->callback([&exit_code] { exit_code = DbVacuumCommand(path); });
+  CLI::App* backup = add("backup", "Copy it to a new file, also while a daemon records");
+  backup->add_option("FILE", target, "The copy; there must be no such file")->required();
+  backup->callback([&exit_code] { exit_code = DbBackupCommand(path, target); });
+}
+
 void AddVersion(CLI::App& app) {
   app.add_subcommand("version", "Print the version")->callback([] {
     std::printf("idlewatt %s\n", std::string(kVersion).c_str());
@@ -144,6 +170,7 @@ int main(int argc, char** argv) {
   idlewatt::AddQuery(app, exit_code);
   idlewatt::AddExport(app, exit_code);
   idlewatt::AddImport(app, exit_code);
+  idlewatt::AddDb(app, exit_code);
   idlewatt::AddVersion(app);
   try {
     app.parse(argc, argv);

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "app/config.h"
+#include "app/database_path.h"
 #include "app/progress.h"
 #include "base/clock.h"
 #include "base/duration.h"
@@ -40,11 +41,6 @@ int Fail(const Error& error) {
 
 void Warn(const std::string& subject, const std::string& text) {
   std::fprintf(stderr, "idlewatt: warning: %s: %s\n", subject.c_str(), text.c_str());
-}
-
-// The database that `db` names; without a name, that of the daemon of this user.
-std::string DatabasePath(const std::string& db) {
-  return db.empty() ? Config::DefaultDataDir() + "/history.db" : db;
 }
 
 Error FileError(const std::string& path, const std::string& text) {

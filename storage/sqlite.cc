@@ -5,6 +5,8 @@
 namespace idlewatt {
 namespace {
 
+constexpr int kCopyPages = 256;  // 1 MiB between two calls of `progress`
+
 ErrorCode CodeOf(int sqlite_code) {
   switch (sqlite_code & 0xff) {
     case SQLITE_CORRUPT:
@@ -74,6 +76,11 @@ void Statement::Bind(int parameter, std::string_view text) {
 
 void Statement::BindBlob(int parameter, std::string_view bytes) {
   sqlite3_bind_blob64(statement_.get(), parameter, bytes.data(), bytes.size(), SQLITE_TRANSIENT);
+}
+
+void Statement::BindColumn(int parameter, const Statement& row, int column) {
+  sqlite3_bind_value(statement_.get(), parameter,
+                     sqlite3_column_value(row.statement_.get(), column));
 }
 
 Result<bool> Statement::Step() {
@@ -163,5 +170,22 @@ Result<int64_t> Database::QueryInt(std::string_view sql) {
 }
 
 int64_t Database::rows_changed() const { return sqlite3_changes64(db_.get()); }
+
+Result<void> Database::CopyTo(Database& target,
+                              const std::function<void(int64_t, int64_t)>& progress) {
+  // Without a transaction around all steps, each flush of a daemon would begin the copy anew.
+  RETURN_IF_ERROR(Execute("BEGIN; SELECT 1 FROM sqlite_schema"));
+  sqlite3_backup* backup = sqlite3_backup_init(target.db_.get(), "main", db_.get(), "main");
+  int code = backup == nullptr ? SQLITE_ERROR : SQLITE_OK;
+  while (code == SQLITE_OK) {
+    code = sqlite3_backup_step(backup, kCopyPages);
+    const int64_t all = sqlite3_backup_pagecount(backup);
+    if (progress) progress(all - sqlite3_backup_remaining(backup), all);
+  }
+  if (backup != nullptr) sqlite3_backup_finish(backup);  // leaves its error with the target
+  (void)Execute("ROLLBACK");
+  if (code != SQLITE_DONE) return LastError(target.db_.get());
+  return {};
+}
 
 }  // namespace idlewatt

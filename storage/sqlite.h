@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -30,6 +31,8 @@ class Statement {
   void Bind(int parameter, std::string_view text);
   void BindNull(int parameter);
   void BindBlob(int parameter, std::string_view bytes);
+  // What stands in a column of the current row of another statement, whatever its type.
+  void BindColumn(int parameter, const Statement& row, int column);
   // True: there is a row. False: done, and the statement is reset. An error resets it as well.
   Result<bool> Step();
   // For a statement without rows.
@@ -75,6 +78,10 @@ class Database {
     return result;
   }
   int64_t rows_changed() const;  // by the last statement
+  // Makes `target`, which must be empty, a copy of this database as of one moment, page by page
+  // and while others write. Holds a read transaction meanwhile. `progress` may be empty; it is
+  // told how many pages are done, of how many.
+  Result<void> CopyTo(Database& target, const std::function<void(int64_t, int64_t)>& progress);
 
  private:
   explicit Database(sqlite3* db) : db_(db) {}
