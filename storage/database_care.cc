@@ -197,8 +197,8 @@ Result<void> CheckAll(Database& db, DatabaseCheck& check) {
   return {};
 }
 
-Result<void> Sync(const std::string& path, int flags) {
-  const UniqueFd file(open(path.c_str(), flags | O_CLOEXEC));
+Result<void> Sync(const std::string& path) {
+  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file || fsync(file.get()) != 0) return ErrnoError(errno, path, "cannot write");
   return {};
 }
@@ -210,7 +210,7 @@ Result<void> MakeCopy(Database& db, const std::string& copy,
     RETURN_IF_ERROR(target.Execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF"));
     RETURN_IF_ERROR(db.CopyTo(target, progress));
   }
-  RETURN_IF_ERROR(Sync(copy, O_RDONLY));
+  RETURN_IF_ERROR(Sync(copy));
   ASSIGN_OR_RETURN(Database made, Database::Open(copy, Database::Mode::kImmutable));
   RETURN_IF_ERROR(CheckIdentity(made, copy));
   return made.Execute("SELECT count(*) FROM series");
@@ -286,11 +286,6 @@ Result<void> BackUpDatabase(const std::string& path, const std::string& target,
   if (made.ok()) return SyncFolderOf(target);
   unlink(copy.c_str());
   return made;
-}
-
-Result<void> SyncFolderOf(const std::string& path) {
-  const std::string folder = std::filesystem::path(path).parent_path();
-  return Sync(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY);
 }
 
 }  // namespace idlewatt

@@ -60,7 +60,4 @@ Result<VacuumOutcome> VacuumDatabase(const std::string& path);
 Result<void> BackUpDatabase(const std::string& path, const std::string& target,
                             const std::function<void(int64_t, int64_t)>& progress);
 
-// Makes the names of the files in the folder of `path` durable.
-Result<void> SyncFolderOf(const std::string& path);
-
 }  // namespace idlewatt

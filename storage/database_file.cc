@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 
 #include "base/clock.h"
 #include "base/unique_fd.h"
@@ -146,7 +147,7 @@ Result<void> Create(const std::string& path) {
   // A -wal file without its database is of no use, and SQLite would apply it to the new one.
   RemoveAll(path);
   if (rename(fresh.c_str(), path.c_str()) != 0) return ErrnoError(errno, path, "cannot create");
-  return {};
+  return SyncFolderOf(path);
 }
 
 // Looks at an existing file and changes nothing, not even by making a -wal or -shm file.
@@ -232,6 +233,14 @@ Result<std::string> SetAside(const std::string& path) {
     if (errno != ENOENT) return ErrnoError(errno, path, "is damaged and cannot be renamed");
   }
   return target;
+}
+
+Result<void> SyncFolderOf(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path();
+  const UniqueFd fd(
+      open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || fsync(fd.get()) != 0) return ErrnoError(errno, folder, "cannot make durable");
+  return {};
 }
 
 int64_t FileBytes(const std::string& path) {

@@ -34,6 +34,9 @@ Result<Database> OpenBeside(const std::string& path);
 // ours may be open on it.
 Result<std::string> SetAside(const std::string& path);
 
+// Makes the names of the files in the folder of `path` durable.
+Result<void> SyncFolderOf(const std::string& path);
+
 // Bytes on disk of `path` and its -wal and -shm.
 int64_t FileBytes(const std::string& path);
 
