@@ -13,8 +13,10 @@
 
 #include "app/config.h"
 #include "app/daemon.h"
+#include "app/database_path.h"
 #include "app/http_client.h"
 #include "app/logging.h"
+#include "app/sql_text.h"
 #include "app/tables.h"
 #include "base/duration.h"
 #include "exporters/json_views.h"
@@ -190,6 +192,20 @@ int StatusCommand(const std::string& http, bool json) {
 
 namespace {
 
+// What an answer from the file `path` lacks.
+void WarnOf(const std::string& path, const HistoryReader& reader, size_t damaged_rows) {
+  if (reader.misses_newest()) {
+    std::fprintf(stderr,
+                 "idlewatt: warning: %s: the folder can't be written to, so what only stands in "
+                 "the -wal file is not seen\n",
+                 path.c_str());
+  }
+  if (damaged_rows > 0) {
+    std::fprintf(stderr, "idlewatt: warning: %s: %zu damaged rows were skipped\n", path.c_str(),
+                 damaged_rows);
+  }
+}
+
 Result<std::string> RangeFromDaemon(const QueryRangeArguments& arguments) {
   std::string path = "/api/v1/range?metric=" + UrlEncode(arguments.selector) +
                      "&since=" + UrlEncode(arguments.since) +
@@ -214,16 +230,7 @@ Result<std::string> RangeFromFile(const QueryRangeArguments& arguments) {
   ASSIGN_OR_RETURN(const Selector selector, Selector::Parse(arguments.selector));
   ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Open(arguments.db));
   ASSIGN_OR_RETURN(const RangeAnswer answer, QueryRange(selector, window, nullptr, &reader));
-  if (reader.misses_newest()) {
-    std::fprintf(stderr,
-                 "idlewatt: warning: %s: the folder can't be written to, so what only stands in "
-                 "the -wal file is not seen\n",
-                 arguments.db.c_str());
-  }
-  if (answer.damaged_rows > 0) {
-    std::fprintf(stderr, "idlewatt: warning: %s: %zu damaged rows were skipped\n",
-                 arguments.db.c_str(), answer.damaged_rows);
-  }
+  WarnOf(arguments.db, reader, answer.damaged_rows);
   return Json({{"series", SeriesPointsJson(answer.series)}}).dump();
 }
 
@@ -237,6 +244,48 @@ int QueryRangeCommand(const QueryRangeArguments& arguments) {
   if (!text) return Fail(text.error());
   std::fputs(text->c_str(), stdout);
   return kDone;
+}
+
+namespace {
+
+Result<std::string> SeriesFromFile(const QuerySeriesArguments& arguments) {
+  std::optional<Selector> selector;
+  if (!arguments.selector.empty()) {
+    ASSIGN_OR_RETURN(selector, Selector::Parse(arguments.selector));
+  }
+  ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Open(arguments.db));
+  ASSIGN_OR_RETURN(const SeriesAnswer answer, QuerySeries(reader, selector ? &*selector : nullptr));
+  WarnOf(arguments.db, reader, answer.damaged_rows);
+  return SeriesJson(answer).dump();
+}
+
+Result<void> PrintSql(const QuerySqlArguments& arguments) {
+  const std::string path = DatabasePath(arguments.db);
+  ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Open(path));
+  ASSIGN_OR_RETURN(const auto query, SqlQuery::Start(reader, arguments.sql));
+  RETURN_IF_ERROR(PrintRows(*query, arguments.format, stdout));
+  ASSIGN_OR_RETURN(const int64_t damaged_rows, query->DamagedRows());
+  WarnOf(path, reader, static_cast<size_t>(damaged_rows));
+  return {};
+}
+
+}  // namespace
+
+int QuerySeriesCommand(const QuerySeriesArguments& arguments) {
+  const Result<std::string> answer =
+      arguments.db.empty()
+          ? HttpGet(arguments.http, "/api/v1/series?match=" + UrlEncode(arguments.selector))
+          : SeriesFromFile(arguments);
+  if (!answer) return Fail(answer.error());
+  const Result<std::string> text = SeriesText(*answer, arguments.format);
+  if (!text) return Fail(text.error());
+  std::fputs(text->c_str(), stdout);
+  return kDone;
+}
+
+int QuerySqlCommand(const QuerySqlArguments& arguments) {
+  const Result<void> printed = PrintSql(arguments);
+  return printed ? kDone : Fail(printed.error());
 }
 
 }  // namespace idlewatt

@@ -40,4 +40,19 @@ struct QueryRangeArguments {
 };
 int QueryRangeCommand(const QueryRangeArguments& arguments);
 
+struct QuerySeriesArguments {
+  std::string selector;  // empty: all
+  std::string http;
+  std::string db;  // a database file instead of a daemon
+  std::string format = "table";
+};
+int QuerySeriesCommand(const QuerySeriesArguments& arguments);
+
+struct QuerySqlArguments {
+  std::string sql;
+  std::string db;  // empty: in the default data folder
+  std::string format = "table";
+};
+int QuerySqlCommand(const QuerySqlArguments& arguments);
+
 }  // namespace idlewatt

@@ -41,10 +41,13 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, MachineRoots
 }
 
 Result<void> Daemon::StartHttp() {
-  const ApiSources sources{snapshot_, alerts_, [this] { return ServiceStatuses(); },
+  const ApiSources sources{snapshot_,
+                           alerts_,
+                           [this] { return ServiceStatuses(); },
                            [this](const Selector& selector, const RangeWindow& window) {
                              return Range(selector, window);
                            },
+                           [this](const Selector* selector) { return Series(selector); },
                            clock_};
   ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.http, MakeHandlers(sources)));
   return {};
@@ -92,6 +95,12 @@ Result<RangeAnswer> Daemon::Range(const Selector& selector, const RangeWindow& w
     reader = std::move(*opened);
   }
   return QueryRange(selector, window, &ring_, reader ? &*reader : nullptr);
+}
+
+Result<SeriesAnswer> Daemon::Series(const Selector* selector) const {
+  ASSIGN_OR_RETURN(HistoryReader reader,
+                   HistoryReader::Open(config_.data_dir + "/" + std::string(kDatabase)));
+  return QuerySeries(reader, selector);
 }
 
 // Also while the daemon starts, when the port is open and the supervisor not there yet.

@@ -17,6 +17,7 @@
 #include "storage/history.h"
 #include "storage/range_query.h"
 #include "storage/ring.h"
+#include "storage/series_query.h"
 #include "supervisor/supervisor.h"
 
 namespace idlewatt {
@@ -46,6 +47,7 @@ class Daemon {
   std::vector<ServiceStatus> ServiceStatuses() const;
   // From memory alone where the ring reaches back far enough.
   Result<RangeAnswer> Range(const Selector& selector, const RangeWindow& window) const;
+  Result<SeriesAnswer> Series(const Selector* selector) const;
 
   std::atomic<bool> started_ = false;  // the supervisor is there, for the HTTP workers
   const Config config_;

@@ -69,11 +69,15 @@ void AddStatus(CLI::App& app, int& exit_code) {
   status->callback([&exit_code] { exit_code = StatusCommand(http, json); });
 }
 
-void AddQuery(CLI::App& app, int& exit_code) {
+void AddFormatOption(CLI::App& command, std::string& format) {
+  command.add_option("--format", format, "table, json or csv")
+      ->check(CLI::IsMember({"table", "json", "csv"}))
+      ->capture_default_str();
+}
+
+void AddQueryRange(CLI::App& query, int& exit_code) {
   static QueryRangeArguments arguments;
-  CLI::App* query = app.add_subcommand("query", "Ask the history");
-  query->require_subcommand(1);
-  CLI::App* range = query->add_subcommand("range", "Values of series over time");
+  CLI::App* range = query.add_subcommand("range", "Values of series over time");
   range->add_option("SELECTOR", arguments.selector, "METRIC or 'METRIC{label=\"value\",…}'")
       ->required();
   range->add_option("--since", arguments.since, "First time")->capture_default_str();
@@ -85,12 +89,45 @@ void AddQuery(CLI::App& app, int& exit_code) {
           "What a value says of its step: avg, min, max, last, and of counters increase and "
           "rate (per second); else the average of a gauge, the last of a counter")
       ->check(CLI::IsMember({"avg", "min", "max", "last", "increase", "rate"}));
-  range->add_option("--format", arguments.format, "table, json or csv")
-      ->check(CLI::IsMember({"table", "json", "csv"}))
-      ->capture_default_str();
+  AddFormatOption(*range, arguments.format);
   range->add_option("--db", arguments.db, "Read this database file, without a daemon");
   AddHttpOption(*range, arguments.http);
   range->callback([&exit_code] { exit_code = QueryRangeCommand(arguments); });
+}
+
+void AddQuerySeries(CLI::App& query, int& exit_code) {
+  static QuerySeriesArguments arguments;
+  CLI::App* series = query.add_subcommand(
+      "series", "The series of the history: kind, unit, first and last time, number of samples");
+  series->add_option("SELECTOR", arguments.selector,
+                     "METRIC or 'METRIC{label=\"value\",…}'; else all");
+  AddFormatOption(*series, arguments.format);
+  series->add_option("--db", arguments.db, "Read this database file, without a daemon");
+  AddHttpOption(*series, arguments.http);
+  series->callback([&exit_code] { exit_code = QuerySeriesCommand(arguments); });
+}
+
+void AddQuerySql(CLI::App& query, int& exit_code) {
+  static QuerySqlArguments arguments;
+  CLI::App* sql = query.add_subcommand(
+      "sql",
+      "Rows of one SQL statement that reads the database file, also while a daemon writes it.\n"
+      "Tables: samples(metric, labels, time_ms, value), series, rollup_1h, rollup_1d,\n"
+      "idle_interval, event; see docs/history.md.");
+  sql->add_option("SQL", arguments.sql, "Such as 'SELECT metric, count(*) FROM series GROUP BY 1'")
+      ->required();
+  AddFormatOption(*sql, arguments.format);
+  sql->add_option("--db", arguments.db,
+                  "Database file; else history.db in the default data folder");
+  sql->callback([&exit_code] { exit_code = QuerySqlCommand(arguments); });
+}
+
+void AddQuery(CLI::App& app, int& exit_code) {
+  CLI::App* query = app.add_subcommand("query", "Ask the history");
+  query->require_subcommand(1);
+  AddQueryRange(*query, exit_code);
+  AddQuerySeries(*query, exit_code);
+  AddQuerySql(*query, exit_code);
 }
 
 void AddExport(CLI::App& app, int& exit_code) {

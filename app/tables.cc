@@ -54,6 +54,11 @@ TextTable::TextTable(std::vector<std::string> head) {
   rows_.push_back(std::move(head));
 }
 
+TextTable::TextTable(std::vector<std::string> head, std::vector<bool> right)
+    : right_(std::move(right)) {
+  rows_.push_back(std::move(head));
+}
+
 void TextTable::Add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
 
 std::string TextTable::ToString() const {
@@ -183,8 +188,14 @@ std::string SeriesName(const Json& series) {
   return labels.empty() ? out : out + "{" + labels + "}";
 }
 
+WallTime TimeOf(const Json& seconds) {
+  return WallTime(std::chrono::milliseconds(std::llround(seconds.get<double>() * 1000)));
+}
+
+}  // namespace
+
 std::string CsvField(const std::string& text) {
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"') out += '"';
@@ -192,12 +203,6 @@ std::string CsvField(const std::string& text) {
   }
   return out + "\"";
 }
-
-WallTime TimeOf(const Json& seconds) {
-  return WallTime(std::chrono::milliseconds(std::llround(seconds.get<double>() * 1000)));
-}
-
-}  // namespace
 
 Result<std::string> RangeText(const std::string& answer, const std::string& format) {
   const Json json = Json::parse(answer, nullptr, false);
@@ -216,6 +221,30 @@ Result<std::string> RangeText(const std::string& answer, const std::string& form
     }
     if (json.at("series").empty() && format == "table") out = "no values in this range\n";
     return out;
+  } catch (const nlohmann::json::exception& error) {
+    return Unexpected(error.what());
+  }
+}
+
+Result<std::string> SeriesText(const std::string& answer, const std::string& format) {
+  const Json json = Json::parse(answer, nullptr, false);
+  if (!json.is_object() || !json.contains("series")) return Unexpected("series");
+  if (format == "json") return json.dump(2) + "\n";
+  try {
+    TextTable table({"SERIES", "KIND", "UNIT", "FIRST", "LAST", "SAMPLES>"});
+    std::string csv = "series,kind,unit,first,last,samples\n";
+    for (const Json& series : json.at("series")) {
+      const std::string name = SeriesName(series);
+      const std::string kind = series.at("kind"), unit = series.at("unit");
+      const Json &first = series.at("first"), &last = series.at("last");
+      const std::string samples = std::to_string(series.at("samples").get<int64_t>());
+      table.Add({name, kind, unit, TextOr(first), TextOr(last), samples});
+      csv += CsvField(name) + "," + kind + "," + CsvField(unit) + "," +
+             (first.is_null() ? "" : TextOr(first)) + "," + (last.is_null() ? "" : TextOr(last)) +
+             "," + samples + "\n";
+    }
+    if (format == "csv") return csv;
+    return json.at("series").empty() ? "no series\n" : table.ToString();
   } catch (const nlohmann::json::exception& error) {
     return Unexpected(error.what());
   }

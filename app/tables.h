@@ -14,6 +14,8 @@ class TextTable {
  public:
   // A name that ends in '>' makes its column end at the right.
   explicit TextTable(std::vector<std::string> head);
+  // `right` says so for each column.
+  TextTable(std::vector<std::string> head, std::vector<bool> right);
   void Add(std::vector<std::string> row);
   std::string ToString() const;
 
@@ -32,5 +34,11 @@ Result<std::string> StatusTable(const std::string& services, const std::string& 
 
 // From the body of /api/v1/range, as "table", "json" or "csv".
 Result<std::string> RangeText(const std::string& answer, const std::string& format);
+
+// From the body of /api/v1/series, as "table", "json" or "csv".
+Result<std::string> SeriesText(const std::string& answer, const std::string& format);
+
+// `text` in quotes where CSV needs them.
+std::string CsvField(const std::string& text);
 
 }  // namespace idlewatt

@@ -83,6 +83,20 @@ HttpResponse Range(const ApiSources& sources, const HttpRequest& request) {
   return JsonResponse(body);
 }
 
+HttpResponse SeriesList(const ApiSources& sources, const HttpRequest& request) {
+  const std::string text =
+      request.Query("metric").value_or("") + request.Query("match").value_or("");
+  std::optional<Selector> selector;
+  if (!text.empty()) {
+    Result<Selector> parsed = Selector::Parse(text);
+    if (!parsed) return BadRequest(parsed.error());
+    selector = std::move(*parsed);
+  }
+  const auto answer = sources.series(selector ? &*selector : nullptr);
+  if (!answer) return BadRequest(answer.error());
+  return JsonResponse(SeriesJson(*answer));
+}
+
 HttpResponse PowerHistory(const ApiSources& sources, const HttpRequest& request) {
   const Result<RangeWindow> window = WindowOf(request, sources.clock.Now().wall);
   if (!window) return BadRequest(window.error());
@@ -162,6 +176,7 @@ std::map<std::string, HttpServer::Handler> MakeHandlers(const ApiSources& source
   handlers["/api/v1/services"] = [s](const Request& r) { return Services(s, r); };
   add("/api/v1/alerts", [s](const Request&) { return JsonResponse(AlertsJson(*s.alerts.Get())); });
   add("/api/v1/range", [s](const Request& r) { return Range(s, r); });
+  add("/api/v1/series", [s](const Request& r) { return SeriesList(s, r); });
   add("/api/v1/sensors", snapshot_view(SensorsJson));
   for (const std::string prefix : {"/api/v1/", "/api/system/"}) {
     add(prefix + "metrics", summary);

@@ -11,6 +11,7 @@
 #include "collector/snapshot.h"
 #include "exporters/http_server.h"
 #include "storage/range_query.h"
+#include "storage/series_query.h"
 #include "supervisor/status.h"
 
 namespace idlewatt {
@@ -23,6 +24,8 @@ struct ApiSources {
   std::function<std::vector<ServiceStatus>()> services;
   // Points of a selector from ring and history.
   std::function<Result<RangeAnswer>(const Selector&, const RangeWindow&)> range;
+  // Series of the history; all of them without a selector.
+  std::function<Result<SeriesAnswer>(const Selector*)> series;
   const Clock& clock;
 };
 

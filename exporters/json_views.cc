@@ -310,21 +310,49 @@ Json SummaryJson(const Snapshot& snapshot, const std::vector<ServiceStatus>& sup
            {{"firing", count(AlertState::kFiring)}, {"pending", count(AlertState::kPending)}}}};
 }
 
+namespace {
+
+Json LabelsJson(const Labels& labels) {
+  Json object = Json::object();
+  for (const auto& [name, value] : labels) object[name] = value;
+  return object;
+}
+
+Json TimeOrNull(std::optional<int64_t> time_ms) {
+  if (!time_ms) return nullptr;
+  return FormatWallTime(WallTime(std::chrono::milliseconds(*time_ms)));
+}
+
+}  // namespace
+
 Json SeriesPointsJson(const std::vector<SeriesPoints>& series) {
   Json rows = Json::array();
   for (const SeriesPoints& one : series) {
-    Json labels = Json::object();
-    for (const auto& [name, value] : one.labels) labels[name] = value;
     Json points = Json::array();
     for (const auto& point : one.points) {
       points.push_back(Json::array({static_cast<double>(point.time_ms) / 1000, point.value}));
     }
     rows.push_back({{"metric", one.metric},
-                    {"labels", labels},
+                    {"labels", LabelsJson(one.labels)},
                     {"unit", one.unit},
                     {"points", std::move(points)}});
   }
   return rows;
+}
+
+Json SeriesJson(const SeriesAnswer& answer) {
+  Json rows = Json::array();
+  for (const SeriesSummary& one : answer.series) {
+    const StoredSeries& series = one.series;
+    rows.push_back({{"metric", series.name.metric},
+                    {"labels", LabelsJson(series.name.labels)},
+                    {"kind", series.kind == MetricKind::kCounter ? "counter" : "gauge"},
+                    {"unit", series.unit},
+                    {"first", TimeOrNull(one.first_ms)},
+                    {"last", TimeOrNull(one.last_ms)},
+                    {"samples", one.samples}});
+  }
+  return {{"damaged_rows", answer.damaged_rows}, {"series", std::move(rows)}};
 }
 
 }  // namespace idlewatt

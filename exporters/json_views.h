@@ -8,6 +8,7 @@
 #include "analysis/alerts.h"
 #include "collector/snapshot.h"
 #include "storage/range_query.h"
+#include "storage/series_query.h"
 #include "supervisor/status.h"
 
 namespace idlewatt {
@@ -33,5 +34,7 @@ Json SummaryJson(const Snapshot& snapshot, const std::vector<ServiceStatus>& sup
                  const std::vector<AlertStatus>& alerts);
 // [{"metric","labels":{…},"unit","points":[[seconds since 1970, value],…]}]
 Json SeriesPointsJson(const std::vector<SeriesPoints>& series);
+// {"damaged_rows","series":[{"metric","labels":{…},"kind","unit","first","last","samples"}]}
+Json SeriesJson(const SeriesAnswer& answer);
 
 }  // namespace idlewatt

@@ -76,9 +76,10 @@ Result<std::vector<MetricFamily>> HistoryReader::Families() {
 }
 
 Result<std::unique_ptr<PointReader>> PointReader::Start(Database& db, std::vector<Request> requests,
-                                                        int64_t since_ms, int64_t until_ms) {
+                                                        int64_t since_ms, int64_t until_ms,
+                                                        Transaction transaction) {
   std::unique_ptr<PointReader> reader(new PointReader(db, std::move(requests), since_ms, until_ms));
-  RETURN_IF_ERROR(reader->Prepare());
+  RETURN_IF_ERROR(reader->Prepare(transaction));
   return reader;
 }
 
@@ -87,9 +88,11 @@ PointReader::~PointReader() {
   if (in_transaction_) (void)db_.Execute("ROLLBACK");
 }
 
-Result<void> PointReader::Prepare() {
-  RETURN_IF_ERROR(db_.Execute("BEGIN"));  // chunks and frames of one moment
-  in_transaction_ = true;
+Result<void> PointReader::Prepare(Transaction transaction) {
+  if (transaction == Transaction::kOwn) {
+    RETURN_IF_ERROR(db_.Execute("BEGIN"));  // chunks and frames of one moment
+    in_transaction_ = true;
+  }
   ASSIGN_OR_RETURN(chunks_, ChunkReader::Create(db_));
   RETURN_IF_ERROR(ReadFrames());
   for (Request& request : requests_) {

@@ -43,8 +43,9 @@ class HistoryReader {
 // Points of series, one series after the other, each in the order of time.
 // Errors:  as HistoryReader.
 // Threads: one at a time.
-// Owns:    a read transaction, so that all points are of one moment; hold it no longer than needed,
-//          because the -wal file can't be begun anew meanwhile.
+// Owns:    a read transaction, unless the caller has one, so that all points are of one moment;
+// hold
+//          it no longer than needed, because the -wal file can't be begun anew meanwhile.
 class PointReader {
  public:
   struct Request {
@@ -52,9 +53,15 @@ class PointReader {
     std::vector<Point> more;  // from elsewhere, in any order; what the database has too counts once
   };
 
-  // Both ends included. `db` must outlive this object and hold no transaction.
+  enum class Transaction {
+    kOwn,       // the connection must hold none
+    kOfCaller,  // one that outlives this object
+  };
+
+  // Both ends included. `db` must outlive this object.
   static Result<std::unique_ptr<PointReader>> Start(Database& db, std::vector<Request> requests,
-                                                    int64_t since_ms, int64_t until_ms);
+                                                    int64_t since_ms, int64_t until_ms,
+                                                    Transaction transaction = Transaction::kOwn);
   ~PointReader();
 
   // The next points, of the series `series()` of the requests; false when there are no more.
@@ -68,7 +75,7 @@ class PointReader {
  private:
   PointReader(Database& db, std::vector<Request> requests, int64_t since_ms, int64_t until_ms)
       : db_(db), requests_(std::move(requests)), since_ms_(since_ms), until_ms_(until_ms) {}
-  Result<void> Prepare();
+  Result<void> Prepare(Transaction transaction);
   Result<void> ReadFrames();
   bool TakeFrames(std::string_view body, const std::map<int64_t, size_t>& places);
   void StartSeries();

@@ -1,6 +1,6 @@
 #include "storage/sqlite.h"
 
-#include <sqlite3.h>
+#include "storage/sqlite_api.h"
 
 namespace idlewatt {
 namespace {
@@ -54,7 +54,10 @@ std::string ImmutableUri(const std::string& path) {
 
 }  // namespace
 
-void detail::SqliteDeleter::operator()(sqlite3* db) const { sqlite3_close_v2(db); }
+void detail::SqliteDeleter::operator()(sqlite3* db) const {
+  if (!borrowed) sqlite3_close_v2(db);
+}
+
 void detail::SqliteDeleter::operator()(sqlite3_stmt* statement) const {
   sqlite3_finalize(statement);
 }
@@ -141,7 +144,7 @@ Result<Database> Database::Open(const std::string& path, Mode mode) {
   const int code = sqlite3_open_v2(name.c_str(), &db, flags, nullptr);
   Database database(db);  // also a connection that failed to open must be closed
   if (code != SQLITE_OK) {
-    Error error = LastError(db);
+    Error error = database.LastError();
     error.subject = path;
     return error;
   }
@@ -150,7 +153,7 @@ Result<Database> Database::Open(const std::string& path, Mode mode) {
 
 Result<void> Database::Execute(const std::string& sql) {
   if (sqlite3_exec(db_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
-    return LastError(db_.get());
+    return LastError();
   }
   return {};
 }
@@ -159,7 +162,7 @@ Result<Statement> Database::Prepare(std::string_view sql) {
   sqlite3_stmt* statement = nullptr;
   const int code = sqlite3_prepare_v3(db_.get(), sql.data(), static_cast<int>(sql.size()),
                                       SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
-  if (code != SQLITE_OK) return LastError(db_.get());
+  if (code != SQLITE_OK) return LastError();
   return Statement(statement);
 }
 
@@ -168,6 +171,8 @@ Result<int64_t> Database::QueryInt(std::string_view sql) {
   ASSIGN_OR_RETURN(bool row, statement.Step());
   return row ? statement.Int(0) : 0;
 }
+
+Error Database::LastError() const { return idlewatt::LastError(db_.get()); }
 
 int64_t Database::rows_changed() const { return sqlite3_changes64(db_.get()); }
 
@@ -184,7 +189,7 @@ Result<void> Database::CopyTo(Database& target,
   }
   if (backup != nullptr) sqlite3_backup_finish(backup);  // leaves its error with the target
   (void)Execute("ROLLBACK");
-  if (code != SQLITE_DONE) return LastError(target.db_.get());
+  if (code != SQLITE_DONE) return target.LastError();
   return {};
 }
 

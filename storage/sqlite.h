@@ -17,6 +17,7 @@ namespace idlewatt {
 
 namespace detail {
 struct SqliteDeleter {
+  bool borrowed = false;
   void operator()(sqlite3* db) const;
   void operator()(sqlite3_stmt* statement) const;
 };
@@ -44,6 +45,8 @@ class Statement {
   double Double(int column) const;
   std::string_view Bytes(int column) const;
   bool IsNull(int column) const;
+  // For what SQLite can do and this class can't.
+  sqlite3_stmt* handle() const { return statement_.get(); }
 
  private:
   friend class Database;
@@ -62,6 +65,8 @@ class Database {
     kImmutable,  // leaves no trace, sees nothing that is in the -wal file only
   };
   static Result<Database> Open(const std::string& path, Mode mode);
+  // A connection of somebody else, who closes it after this object is gone.
+  static Database Borrow(sqlite3* db) { return Database(db, true); }
 
   // One or more statements without parameters; rows are ignored.
   Result<void> Execute(const std::string& sql);
@@ -82,9 +87,13 @@ class Database {
   // and while others write. Holds a read transaction meanwhile. `progress` may be empty; it is
   // told how many pages are done, of how many.
   Result<void> CopyTo(Database& target, const std::function<void(int64_t, int64_t)>& progress);
+  // The error that was met last. After a call that worked it says nothing.
+  Error LastError() const;
+  // For what SQLite can do and this class can't.
+  sqlite3* handle() const { return db_.get(); }
 
  private:
-  explicit Database(sqlite3* db) : db_(db) {}
+  explicit Database(sqlite3* db, bool borrowed = false) : db_(db, {borrowed}) {}
   std::unique_ptr<sqlite3, detail::SqliteDeleter> db_;
 };
 

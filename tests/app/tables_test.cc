@@ -112,5 +112,30 @@ TEST(RangeTextTest, SaysThatNothingIsThere) {
   EXPECT_EQ(*RangeText(R"({"series":[]})", "table"), "no values in this range\n");
 }
 
+TEST(SeriesTextTest, GivesTableAndCsv) {
+  const std::string answer = R"({"damaged_rows":0,"series":[
+    {"metric":"a_total","labels":{"x":"y","z":"w"},"kind":"counter","unit":"joules",
+     "first":"2023-11-14T22:13:20.000Z","last":"2023-11-14T22:13:30.500Z","samples":3},
+    {"metric":"b","labels":{},"kind":"gauge","unit":"","first":null,"last":null,"samples":0}]})";
+  EXPECT_EQ(
+      *SeriesText(answer, "table"),
+      "SERIES                KIND     UNIT    FIRST                     LAST                      "
+      "SAMPLES\n"
+      "a_total{x=\"y\",z=\"w\"}  counter  joules  2023-11-14T22:13:20.000Z  "
+      "2023-11-14T22:13:30.500Z        3\n"
+      "b                     gauge            -                         -                         "
+      "      0\n");
+  EXPECT_EQ(*SeriesText(answer, "csv"),
+            "series,kind,unit,first,last,samples\n"
+            "\"a_total{x=\"\"y\"\",z=\"\"w\"\"}\",counter,joules,2023-11-14T22:13:20.000Z,"
+            "2023-11-14T22:13:30.500Z,3\n"
+            "b,gauge,,,,0\n");
+  EXPECT_EQ(*SeriesText(R"({"series":[]})", "table"), "no series\n");
+  for (const char* body : {"", "[]", "{}", R"({"series":1})", R"({"series":[{}]})",
+                           R"({"series":[{"metric":1,"labels":[],"kind":2}]})"}) {
+    EXPECT_FALSE(SeriesText(body, "table")) << body;
+  }
+}
+
 }  // namespace
 }  // namespace idlewatt

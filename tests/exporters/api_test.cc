@@ -17,6 +17,7 @@ class ApiTest : public testing::Test {
                                 [this](const Selector& selector, const RangeWindow& window) {
                                   return Range(selector, window);
                                 },
+                                [this](const Selector* selector) { return Series(selector); },
                                 clock_})) {}
 
   void PublishOneTick() {
@@ -43,6 +44,17 @@ class ApiTest : public testing::Test {
     points.points = {{1000, 1}, {2000, 2}, {3000, 3}};
     RangeAnswer answer;
     answer.series.push_back(points);
+    return answer;
+  }
+
+  Result<SeriesAnswer> Series(const Selector* selector) {
+    asked_metric_ = selector == nullptr ? "" : selector->metric();
+    SeriesAnswer answer;
+    answer.series.push_back({{1, {"a_total", {{"x", "y"}}}, MetricKind::kCounter, "joules"},
+                             3,
+                             1'700'000'000'000,
+                             1'700'000'010'500});
+    answer.series.push_back({{2, {"b", {}}, MetricKind::kGauge, ""}, 0, {}, {}});
     return answer;
   }
 
@@ -101,6 +113,19 @@ TEST_F(ApiTest, RangeTakesMetricAndMatch) {
           {{"metric", "idlewatt_power_watts"}, {"match", "{source=\"rapl\"}"}, {"step", "1m"}});
   ASSERT_EQ(response.status, 200) << response.body;
   EXPECT_EQ(asked_window_->step, std::chrono::minutes(1));
+}
+
+TEST_F(ApiTest, SeriesTellsWhatThereIsAndTakesASelector) {
+  const HttpResponse all = Get("/api/v1/series");
+  ASSERT_EQ(all.status, 200) << all.body;
+  EXPECT_EQ(asked_metric_, "");
+  EXPECT_EQ(nlohmann::json::parse(all.body), nlohmann::json::parse(R"({"damaged_rows":0,"series":[
+    {"metric":"a_total","labels":{"x":"y"},"kind":"counter","unit":"joules",
+     "first":"2023-11-14T22:13:20.000Z","last":"2023-11-14T22:13:30.500Z","samples":3},
+    {"metric":"b","labels":{},"kind":"gauge","unit":"","first":null,"last":null,"samples":0}]})"));
+  EXPECT_EQ(Get("/api/v1/series", {{"match", "a_total{x=\"y\"}"}}).status, 200);
+  EXPECT_EQ(asked_metric_, "a_total");
+  EXPECT_EQ(Get("/api/v1/series", {{"match", "a_total{"}}).status, 400);
 }
 
 TEST_F(ApiTest, WrongParametersAre400WithASentence) {
