@@ -50,7 +50,7 @@ int QuerySeriesCommand(const QuerySeriesArguments& arguments);
 
 struct QuerySqlArguments {
   std::string sql;
-  std::string db;  // empty: in the default data folder
+  std::string db;  // empty: see app/database_path.h
   std::string format = "table";
 };
 int QuerySqlCommand(const QuerySqlArguments& arguments);

@@ -3,9 +3,11 @@
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 
+#include <filesystem>
 #include <utility>
 
 #include "exporters/api.h"
+#include "storage/database_file.h"
 #include "storage/storage_sampler.h"
 #include "supervisor/service_sampler.h"
 
@@ -14,7 +16,6 @@ namespace {
 
 // At 5 s and one hour, some 2,900 series fit; see docs/decisions/002-series-ring-snapshot.md.
 constexpr size_t kRingBytes = size_t{16} << 20;
-constexpr std::string_view kDatabase = "history.db";
 
 }  // namespace
 
@@ -48,6 +49,7 @@ Result<void> Daemon::StartHttp() {
                              return Range(selector, window);
                            },
                            [this](const Selector* selector) { return Series(selector); },
+                           [this] { return Storage(); },
                            clock_};
   ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.http, MakeHandlers(sources)));
   return {};
@@ -90,7 +92,7 @@ Result<RangeAnswer> Daemon::Range(const Selector& selector, const RangeWindow& w
       window.function != RangeFunction::kIncrease && window.function != RangeFunction::kRate;
   std::optional<HistoryReader> reader;
   if (!ring_is_enough) {
-    auto opened = HistoryReader::Open(config_.data_dir + "/" + std::string(kDatabase));
+    auto opened = HistoryReader::Open(data_dir_->PathOf(kHistoryFile));
     if (!opened) return std::move(opened).error();
     reader = std::move(*opened);
   }
@@ -99,8 +101,14 @@ Result<RangeAnswer> Daemon::Range(const Selector& selector, const RangeWindow& w
 
 Result<SeriesAnswer> Daemon::Series(const Selector* selector) const {
   ASSIGN_OR_RETURN(HistoryReader reader,
-                   HistoryReader::Open(config_.data_dir + "/" + std::string(kDatabase)));
+                   HistoryReader::Open(data_dir_->PathOf(kHistoryFile)));
   return QuerySeries(reader, selector);
+}
+
+std::optional<StorageStatus> Daemon::Storage() const {
+  if (!started_) return std::nullopt;
+  return StorageStatus{std::filesystem::absolute(data_dir_->PathOf(kHistoryFile)).string(),
+                       history_->Stats()};
 }
 
 // Also while the daemon starts, when the port is open and the supervisor not there yet.

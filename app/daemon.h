@@ -12,6 +12,7 @@
 #include "base/file_root.h"
 #include "base/slot.h"
 #include "collector/sampling_loop.h"
+#include "exporters/api.h"
 #include "exporters/http_server.h"
 #include "storage/data_dir.h"
 #include "storage/history.h"
@@ -45,6 +46,7 @@ class Daemon {
   Result<void> StartStorage();
   Result<void> StartSampling();
   std::vector<ServiceStatus> ServiceStatuses() const;
+  std::optional<StorageStatus> Storage() const;
   // From memory alone where the ring reaches back far enough.
   Result<RangeAnswer> Range(const Selector& selector, const RangeWindow& window) const;
   Result<SeriesAnswer> Series(const Selector* selector) const;

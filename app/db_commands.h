@@ -1,5 +1,5 @@
 // `idlewatt db …`: care of a history. Each gives the exit code, as those of commands.h. `db` is
-// the file, or empty for that of the default data folder.
+// the file, or empty: see app/database_path.h.
 #pragma once
 
 #include <string>

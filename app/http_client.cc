@@ -3,10 +3,12 @@
 #include <civetweb.h>
 
 #include <array>
+#include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "exporters/http_server.h"
 
 namespace idlewatt {
 namespace {
@@ -37,6 +39,11 @@ std::string MessageOf(const std::string& body) {
 }
 
 }  // namespace
+
+std::string DaemonAddress() {
+  const char* address = std::getenv("IDLEWATT_HTTP");
+  return address != nullptr && *address != '\0' ? address : HttpServer::Options().listen;
+}
 
 std::string UrlEncode(const std::string& text) {
   std::string out(text.size() * 3 + 1, '\0');

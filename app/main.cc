@@ -5,6 +5,7 @@
 #include "app/commands.h"
 #include "app/db_commands.h"
 #include "app/transfer.h"
+#include "exporters/http_server.h"
 #include "exporters/version.h"
 
 namespace idlewatt {
@@ -17,10 +18,9 @@ constexpr const char* kFooter =
     "Exit codes: 0 done, 1 it could not be done (one sentence on stderr), 2 wrong usage.\n"
     "Times are RFC 3339 (2026-11-21T03:37:00Z) or how long ago (24h, 7d).\n"
     "Environment: IDLEWATT_HTTP names the daemon that client commands ask; NO_COLOR is honoured.";
-constexpr const char* kDefaultAddress = "127.0.0.1:19288";
 
 void AddHttpOption(CLI::App& command, std::string& http) {
-  http = kDefaultAddress;
+  http = HttpServer::Options().listen;
   command.add_option("--http", http, "ADDR:PORT of the daemon")
       ->envname("IDLEWATT_HTTP")
       ->capture_default_str();
@@ -118,7 +118,7 @@ void AddQuerySql(CLI::App& query, int& exit_code) {
       ->required();
   AddFormatOption(*sql, arguments.format);
   sql->add_option("--db", arguments.db,
-                  "Database file; else history.db in the default data folder");
+                  "Database file; else that of the running daemon, or of the default data folder");
   sql->callback([&exit_code] { exit_code = QuerySqlCommand(arguments); });
 }
 
@@ -167,7 +167,9 @@ void AddDb(CLI::App& app, int& exit_code) {
   db->require_subcommand(1);
   const auto add = [db](const char* name, const char* description) {
     CLI::App* command = db->add_subcommand(name, description);
-    command->add_option("--db", path, "Database file; else that of the default data folder");
+    command->add_option(
+        "--db", path,
+        "Database file; else that of the running daemon, or of the default data folder");
     return command;
   };
   CLI::App* stats = add("stats", "What it holds and what that costs");

@@ -97,6 +97,23 @@ HttpResponse SeriesList(const ApiSources& sources, const HttpRequest& request) {
   return JsonResponse(SeriesJson(*answer));
 }
 
+HttpResponse Storage(const ApiSources& sources) {
+  const std::optional<StorageStatus> status = sources.storage();
+  if (!status) return HttpResponse::Error(503, "not_ready", "the daemon starts");
+  const HistoryStats& history = status->history;
+  return JsonResponse(
+      {{"path", status->path},
+       {"bytes", history.file_bytes},
+       {"oldest", history.oldest ? Json(FormatWallTime(*history.oldest)) : Json(nullptr)},
+       {"rows_written", history.rows_written},
+       {"rows_deleted", history.rows_deleted},
+       {"flush_seconds", ToSeconds(history.last_flush_duration)},
+       {"flush_errors", history.flush_errors},
+       {"queued_frames", history.queued_frames},
+       {"dropped_frames", history.dropped_frames},
+       {"set_aside", history.set_aside}});
+}
+
 HttpResponse PowerHistory(const ApiSources& sources, const HttpRequest& request) {
   const Result<RangeWindow> window = WindowOf(request, sources.clock.Now().wall);
   if (!window) return BadRequest(window.error());
@@ -176,6 +193,7 @@ std::map<std::string, HttpServer::Handler> MakeHandlers(const ApiSources& source
   handlers["/api/v1/services"] = [s](const Request& r) { return Services(s, r); };
   add("/api/v1/alerts", [s](const Request&) { return JsonResponse(AlertsJson(*s.alerts.Get())); });
   add("/api/v1/range", [s](const Request& r) { return Range(s, r); });
+  add("/api/v1/storage", [s](const Request&) { return Storage(s); });
   add("/api/v1/series", [s](const Request& r) { return SeriesList(s, r); });
   add("/api/v1/sensors", snapshot_view(SensorsJson));
   for (const std::string prefix : {"/api/v1/", "/api/system/"}) {

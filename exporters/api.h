@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,11 +11,18 @@
 #include "base/slot.h"
 #include "collector/snapshot.h"
 #include "exporters/http_server.h"
+#include "storage/history.h"
 #include "storage/range_query.h"
 #include "storage/series_query.h"
 #include "supervisor/status.h"
 
 namespace idlewatt {
+
+// The history of the daemon.
+struct StorageStatus {
+  std::string path;  // absolute
+  HistoryStats history;
+};
 
 // What the HTTP answers are made from. Everything is read, nothing is written or sampled.
 // Threads: the functions are called from several HTTP workers at once.
@@ -26,6 +34,8 @@ struct ApiSources {
   std::function<Result<RangeAnswer>(const Selector&, const RangeWindow&)> range;
   // Series of the history; all of them without a selector.
   std::function<Result<SeriesAnswer>(const Selector*)> series;
+  // Nothing while the daemon starts.
+  std::function<std::optional<StorageStatus>()> storage;
   const Clock& clock;
 };
 

@@ -201,6 +201,16 @@ Result<void> CheckIdentity(Database& db, const std::string& path) {
   return {};
 }
 
+Result<void> CheckReadable(Database& db, const std::string& path) {
+  RETURN_IF_ERROR(CheckIdentity(db, path));
+  ASSIGN_OR_RETURN(int64_t version, db.QueryInt("PRAGMA user_version"));
+  if (version == kVersion) return {};
+  return Error{ErrorCode::kInvalid, path, 0,
+               "was written by an older idlewatt (format " + std::to_string(version) +
+                   ", this one reads " + std::to_string(kVersion) +
+                   "): `idlewatt run` or `idlewatt import` upgrades it"};
+}
+
 Result<OpenedDatabase> OpenForWriting(const std::string& path) {
   std::optional<std::string> set_aside;
   if (SizeOf(path) > 0) {

@@ -16,6 +16,9 @@ inline constexpr std::string_view kHistoryFile = "history.db";
 // Is the open database ours and of a version that we know? kInvalid with a sentence when not.
 Result<void> CheckIdentity(Database& db, const std::string& path);
 
+// The same, and is it of this version, so that its tables are those we know?
+Result<void> CheckReadable(Database& db, const std::string& path);
+
 struct OpenedDatabase {
   Database db;
   std::optional<std::string> set_aside;  // new name of the damaged file that was found

@@ -23,7 +23,7 @@ bool HasContent(const std::string& path) {
 Result<Database> OpenChecked(const std::string& path, Database::Mode mode) {
   ASSIGN_OR_RETURN(Database db, Database::Open(path, mode));
   RETURN_IF_ERROR(db.Execute("PRAGMA busy_timeout = 2000; PRAGMA cache_size = -256"));
-  RETURN_IF_ERROR(CheckIdentity(db, path));
+  RETURN_IF_ERROR(CheckReadable(db, path));
   return db;
 }
 

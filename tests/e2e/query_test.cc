@@ -42,6 +42,16 @@ TEST_F(QueryTest, SqlReadsBesideARunningDaemonAndAfterIt) {
   EXPECT_EQ(Sql(kCount, OnFile("csv")).output, "n\n" + std::to_string(all) + "\n");
 }
 
+TEST_F(QueryTest, WithoutAFileItIsTheHistoryOfTheRunningDaemon) {
+  RunningDaemon daemon(folder_, kConfig);
+  ASSERT_TRUE(daemon.WaitReady());
+  const Outcome stats = RunToEnd({"/usr/bin/env", "IDLEWATT_HTTP=" + daemon.address(),
+                                  BinaryPath("idlewatt"), "db", "stats", "--json"});
+  EXPECT_EQ(stats.status->code, 0) << stats.output;
+  EXPECT_NE(stats.output.find(folder_.PathOf("data/history.db")), std::string::npos)
+      << stats.output;
+}
+
 TEST_F(QueryTest, SqlRefusesWritesAndSaysWhatIsWrong) {
   { RunningDaemon daemon(folder_, kConfig); }
   const Outcome write = Sql("DELETE FROM series", OnFile("table"));

@@ -18,7 +18,7 @@ class ApiTest : public testing::Test {
                                   return Range(selector, window);
                                 },
                                 [this](const Selector* selector) { return Series(selector); },
-                                clock_})) {}
+                                [this] { return storage_; }, clock_})) {}
 
   void PublishOneTick() {
     maker_.Add(metrics::kPowerWatts, {"rapl", "package-0"}, 12.5);
@@ -58,6 +58,7 @@ class ApiTest : public testing::Test {
     return answer;
   }
 
+  std::optional<StorageStatus> storage_;
   SnapshotMaker maker_;
   Slot<Snapshot> snapshot_;
   Slot<std::vector<AlertStatus>> alerts_;
@@ -66,6 +67,18 @@ class ApiTest : public testing::Test {
   std::optional<RangeWindow> asked_window_;
   std::map<std::string, HttpServer::Handler> handlers_;
 };
+
+TEST_F(ApiTest, StorageTellsWhereTheHistoryIs) {
+  EXPECT_EQ(Get("/api/v1/storage").status, 503) << "the daemon starts";
+  storage_ = StorageStatus{"/somewhere/history.db", {}};
+  storage_->history.file_bytes = 4096;
+  const HttpResponse response = Get("/api/v1/storage");
+  ASSERT_EQ(response.status, 200);
+  const nlohmann::json body = nlohmann::json::parse(response.body);
+  EXPECT_EQ(body["path"], "/somewhere/history.db");
+  EXPECT_EQ(body["bytes"], 4096);
+  EXPECT_TRUE(body["oldest"].is_null());
+}
 
 TEST_F(ApiTest, IsReadyOnlyAfterTheFirstMeasurement) {
   EXPECT_EQ(Get("/-/healthy").status, 200);

@@ -87,6 +87,35 @@ TEST_F(HistoryDamageTest, ANewerVersionIsRefusedAndUnchanged) {
   EXPECT_EQ(HistoryReader::Open(db_path()).error().code, ErrorCode::kInvalid);
 }
 
+TEST_F(HistoryDamageTest, AnOlderVersionIsUpgradedByTheWriterAndNamedToAReader) {
+  tree_.MakeDir("data");
+  const std::string body = EncodeFlush({{kStartMs}, {1}, {20.5}});
+  {
+    Database db = std::move(*Database::Open(db_path(), Database::Mode::kCreate));
+    ASSERT_TRUE(db.Execute("PRAGMA application_id = 0x69647774; PRAGMA user_version = 1;"
+                           "CREATE TABLE series(id INTEGER PRIMARY KEY, metric TEXT NOT NULL,"
+                           " labels TEXT NOT NULL, kind TEXT NOT NULL, unit TEXT NOT NULL,"
+                           " UNIQUE(metric, labels)) STRICT;"
+                           "CREATE TABLE frames(time_ms INTEGER PRIMARY KEY, body BLOB NOT NULL)"
+                           " STRICT; PRAGMA journal_mode = WAL;"
+                           "INSERT INTO series VALUES(1, 'test_celsius', '{\"sensor\":\"a\"}',"
+                           " 'gauge', 'celsius')")
+                    .ok());
+    Statement insert = std::move(*db.Prepare("INSERT INTO frames VALUES(?1, ?2)"));
+    insert.Bind(1, kStartMs);
+    insert.BindBlob(2, body);
+    ASSERT_TRUE(insert.Run().ok());
+  }
+  const auto refused = HistoryReader::Open(db_path());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().ToString().find("older idlewatt (format 1"), std::string::npos);
+  Open();
+  ASSERT_NE(history_, nullptr) << error_->ToString();
+  PushValue(kStartMs + 1000, 21);
+  ASSERT_TRUE(history_->Flush().ok());
+  EXPECT_EQ(TimesOnDisk(), (std::vector<int64_t>{kStartMs, kStartMs + 1000}));
+}
+
 TEST_F(HistoryDamageTest, ANewerVersionThatOnlyTheWalKnowsIsRefusedAndUnchanged) {
   MakeHistory();
   const pid_t child = fork();
