@@ -8,8 +8,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <utility>
 
 #include "app/config.h"
 #include "app/daemon.h"
@@ -215,7 +217,14 @@ Result<std::string> RangeFromDaemon(const QueryRangeArguments& arguments) {
   return HttpGet(arguments.http, path);
 }
 
-Result<std::string> RangeFromFile(const QueryRangeArguments& arguments) {
+Result<void> PrintRangeFromDaemon(const QueryRangeArguments& arguments) {
+  ASSIGN_OR_RETURN(const std::string answer, RangeFromDaemon(arguments));
+  ASSIGN_OR_RETURN(const std::string text, RangeText(arguments.format).Answer(answer));
+  std::fputs(text.c_str(), stdout);
+  return {};
+}
+
+Result<RangeWindow> WindowOf(const QueryRangeArguments& arguments) {
   const WallTime now = RealClock().Now().wall;
   RangeWindow window{now, now};
   ASSIGN_OR_RETURN(window.since, ParseTime(arguments.since, now));
@@ -226,24 +235,35 @@ Result<std::string> RangeFromFile(const QueryRangeArguments& arguments) {
   if (!arguments.function.empty()) {
     ASSIGN_OR_RETURN(window.function, ParseRangeFunction(arguments.function));
   }
-  window.max_points = 10'000'000;
+  window.max_points = std::numeric_limits<size_t>::max();  // series are printed as they come
+  return window;
+}
+
+Result<void> PrintRangeFromFile(const QueryRangeArguments& arguments) {
+  ASSIGN_OR_RETURN(const RangeWindow window, WindowOf(arguments));
   ASSIGN_OR_RETURN(const Selector selector, Selector::Parse(arguments.selector));
   ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Open(arguments.db));
-  ASSIGN_OR_RETURN(const RangeAnswer answer, QueryRange(selector, window, nullptr, &reader));
-  WarnOf(arguments.db, reader, answer.damaged_rows);
-  return Json({{"series", SeriesPointsJson(answer.series)}}).dump();
+  RangeText text(arguments.format);
+  bool begun = false;  // nothing is printed of a query that is refused
+  const auto print = [&](const SeriesPoints& series) -> Result<void> {
+    if (!std::exchange(begun, true)) std::fputs(text.Begin().c_str(), stdout);
+    std::fputs(text.Series(SeriesPointsJson(series)).c_str(), stdout);
+    return {};
+  };
+  ASSIGN_OR_RETURN(const RangeOutcome outcome,
+                   StreamRange(selector, window, nullptr, &reader, print));
+  if (!begun) std::fputs(text.Begin().c_str(), stdout);
+  std::fputs(text.End().c_str(), stdout);
+  WarnOf(arguments.db, reader, outcome.damaged_rows);
+  return {};
 }
 
 }  // namespace
 
 int QueryRangeCommand(const QueryRangeArguments& arguments) {
-  const Result<std::string> answer =
-      arguments.db.empty() ? RangeFromDaemon(arguments) : RangeFromFile(arguments);
-  if (!answer) return Fail(answer.error());
-  const Result<std::string> text = RangeText(*answer, arguments.format);
-  if (!text) return Fail(text.error());
-  std::fputs(text->c_str(), stdout);
-  return kDone;
+  const Result<void> printed =
+      arguments.db.empty() ? PrintRangeFromDaemon(arguments) : PrintRangeFromFile(arguments);
+  return printed.ok() ? kDone : Fail(printed.error());
 }
 
 namespace {

@@ -100,8 +100,7 @@ Result<RangeAnswer> Daemon::Range(const Selector& selector, const RangeWindow& w
 }
 
 Result<SeriesAnswer> Daemon::Series(const Selector* selector) const {
-  ASSIGN_OR_RETURN(HistoryReader reader,
-                   HistoryReader::Open(data_dir_->PathOf(kHistoryFile)));
+  ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Open(data_dir_->PathOf(kHistoryFile)));
   return QuerySeries(reader, selector);
 }
 

@@ -204,23 +204,37 @@ std::string CsvField(const std::string& text) {
   return out + "\"";
 }
 
-Result<std::string> RangeText(const std::string& answer, const std::string& format) {
+std::string RangeText::Begin() const {
+  if (format_ == "json") return "{\"series\": [";
+  return format_ == "csv" ? "series,time,value\n" : "";
+}
+
+std::string RangeText::Series(const Json& series) {
+  const bool is_first = !std::exchange(any_, true);
+  if (format_ == "json") return (is_first ? "\n" : ",\n") + series.dump();
+  const std::string name = SeriesName(series);
+  std::string out = format_ == "table" ? name + "\n" : "";
+  for (const Json& point : series.at("points")) {
+    const std::string time = FormatWallTime(TimeOf(point.at(0)));
+    out += format_ == "csv" ? CsvField(name) + "," + time + "," + point.at(1).dump() + "\n"
+                            : "  " + time + "  " + point.at(1).dump() + "\n";
+  }
+  return out;
+}
+
+std::string RangeText::End() const {
+  if (format_ == "json") return any_ ? "\n]}\n" : "]}\n";
+  return any_ || format_ == "csv" ? "" : "no values in this range\n";
+}
+
+Result<std::string> RangeText::Answer(const std::string& answer) {
   const Json json = Json::parse(answer, nullptr, false);
   if (!json.is_object() || !json.contains("series")) return Unexpected("range");
-  if (format == "json") return json.dump(2) + "\n";
+  if (format_ == "json") return json.dump(2) + "\n";
   try {
-    std::string out = format == "csv" ? "series,time,value\n" : "";
-    for (const Json& series : json.at("series")) {
-      const std::string name = SeriesName(series);
-      if (format == "table") out += name + "\n";
-      for (const Json& point : series.at("points")) {
-        const std::string time = FormatWallTime(TimeOf(point.at(0)));
-        out += format == "csv" ? CsvField(name) + "," + time + "," + point.at(1).dump() + "\n"
-                               : "  " + time + "  " + point.at(1).dump() + "\n";
-      }
-    }
-    if (json.at("series").empty() && format == "table") out = "no values in this range\n";
-    return out;
+    std::string out = Begin();
+    for (const Json& series : json.at("series")) out += Series(series);
+    return out + End();
   } catch (const nlohmann::json::exception& error) {
     return Unexpected(error.what());
   }

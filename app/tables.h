@@ -1,6 +1,7 @@
 // What the subcommands print, as text. Pure functions.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -32,8 +33,22 @@ std::string SensorsTable(const std::vector<SourceStatus>& sources);
 // From the bodies of /api/v1/services and /api/v1/alerts. kParse when they are not what we expect.
 Result<std::string> StatusTable(const std::string& services, const std::string& alerts);
 
-// From the body of /api/v1/range, as "table", "json" or "csv".
-Result<std::string> RangeText(const std::string& answer, const std::string& format);
+// Series with their points as "table", "json" or "csv".
+class RangeText {
+ public:
+  explicit RangeText(std::string format) : format_(std::move(format)) {}
+
+  // Piece by piece: the begin, each series as /api/v1/range has it, the end.
+  std::string Begin() const;
+  std::string Series(const nlohmann::ordered_json& series);
+  std::string End() const;
+  // A whole body of /api/v1/range. kParse when it is not what we expect.
+  Result<std::string> Answer(const std::string& answer);
+
+ private:
+  const std::string format_;
+  bool any_ = false;  // series so far
+};
 
 // From the body of /api/v1/series, as "table", "json" or "csv".
 Result<std::string> SeriesText(const std::string& answer, const std::string& format);

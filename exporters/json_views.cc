@@ -325,18 +325,20 @@ Json TimeOrNull(std::optional<int64_t> time_ms) {
 
 }  // namespace
 
+Json SeriesPointsJson(const SeriesPoints& series) {
+  Json points = Json::array();
+  for (const Point& point : series.points) {
+    points.push_back(Json::array({static_cast<double>(point.time_ms) / 1000, point.value}));
+  }
+  return {{"metric", series.metric},
+          {"labels", LabelsJson(series.labels)},
+          {"unit", series.unit},
+          {"points", std::move(points)}};
+}
+
 Json SeriesPointsJson(const std::vector<SeriesPoints>& series) {
   Json rows = Json::array();
-  for (const SeriesPoints& one : series) {
-    Json points = Json::array();
-    for (const auto& point : one.points) {
-      points.push_back(Json::array({static_cast<double>(point.time_ms) / 1000, point.value}));
-    }
-    rows.push_back({{"metric", one.metric},
-                    {"labels", LabelsJson(one.labels)},
-                    {"unit", one.unit},
-                    {"points", std::move(points)}});
-  }
+  for (const SeriesPoints& one : series) rows.push_back(SeriesPointsJson(one));
   return rows;
 }
 

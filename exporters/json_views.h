@@ -32,7 +32,8 @@ Json AlertsJson(const std::vector<AlertStatus>& alerts);
 // The whole machine in a few numbers.
 Json SummaryJson(const Snapshot& snapshot, const std::vector<ServiceStatus>& supervised,
                  const std::vector<AlertStatus>& alerts);
-// [{"metric","labels":{…},"unit","points":[[seconds since 1970, value],…]}]
+// {"metric","labels":{…},"unit","points":[[seconds since 1970, value],…]}, or an array of them.
+Json SeriesPointsJson(const SeriesPoints& series);
 Json SeriesPointsJson(const std::vector<SeriesPoints>& series);
 // {"damaged_rows","series":[{"metric","labels":{…},"kind","unit","first","last","samples"}]}
 Json SeriesJson(const SeriesAnswer& answer);

@@ -96,7 +96,6 @@ CREATE TABLE event(
   kind TEXT NOT NULL,
   service TEXT,
   detail_json TEXT NOT NULL) STRICT;
-CREATE INDEX event_by_time ON event(time_ms);
 )sql",
 };
 constexpr auto kVersion = static_cast<int64_t>(kMigrations.size());

@@ -43,9 +43,9 @@ class HistoryReader {
 // Points of series, one series after the other, each in the order of time.
 // Errors:  as HistoryReader.
 // Threads: one at a time.
-// Owns:    a read transaction, unless the caller has one, so that all points are of one moment;
-// hold
-//          it no longer than needed, because the -wal file can't be begun anew meanwhile.
+// Owns:    a read transaction, unless the caller has one, so that all points are of one moment.
+// Hold
+//          it no longer than needed: the -wal file can't be begun anew meanwhile.
 class PointReader {
  public:
   struct Request {

@@ -133,7 +133,7 @@ Result<void> SamplesCursor::Begin(std::string_view plan, sqlite3_value** operand
     where += where.empty() ? " WHERE " : " AND ";
     where += condition.on_series + ("?" + std::to_string(texts.size()));
   }
-  RETURN_IF_ERROR(CheckIdentity(table_.db, "main database"));
+  RETURN_IF_ERROR(CheckReadable(table_.db, "main database"));
   RETURN_IF_ERROR(FindSeries(where, texts));
   at_ = static_cast<size_t>(-1);  // before the first
   return Next();

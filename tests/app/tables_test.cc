@@ -90,11 +90,11 @@ TEST(StatusTableTest, AnAnswerOfAnotherProgramIsAnErrorNotACrash) {
 TEST(RangeTextTest, GivesTableAndCsv) {
   const std::string answer =
       R"({"series":[{"metric":"m","labels":{"a":"x"},"points":[[1.5,2.0],[2.0,-0.5]]}]})";
-  EXPECT_EQ(*RangeText(answer, "table"),
+  EXPECT_EQ(*RangeText("table").Answer(answer),
             "m{a=\"x\"}\n"
             "  1970-01-01T00:00:01.500Z  2.0\n"
             "  1970-01-01T00:00:02.000Z  -0.5\n");
-  EXPECT_EQ(*RangeText(answer, "csv"),
+  EXPECT_EQ(*RangeText("csv").Answer(answer),
             "series,time,value\n"
             "\"m{a=\"\"x\"\"}\",1970-01-01T00:00:01.500Z,2.0\n"
             "\"m{a=\"\"x\"\"}\",1970-01-01T00:00:02.000Z,-0.5\n");
@@ -104,12 +104,12 @@ TEST(RangeTextTest, AnAnswerOfAnotherProgramIsAnErrorNotACrash) {
   for (const char* body : {"", "7", "{}", R"({"series":7})", R"({"series":[7]})",
                            R"({"series":[{"metric":"m","labels":{},"points":[[]]}]})",
                            R"({"series":[{"metric":"m","labels":{},"points":[["x",1]]}]})"}) {
-    EXPECT_FALSE(RangeText(body, "table")) << body;
+    EXPECT_FALSE(RangeText("table").Answer(body)) << body;
   }
 }
 
 TEST(RangeTextTest, SaysThatNothingIsThere) {
-  EXPECT_EQ(*RangeText(R"({"series":[]})", "table"), "no values in this range\n");
+  EXPECT_EQ(*RangeText("table").Answer(R"({"series":[]})"), "no values in this range\n");
 }
 
 TEST(SeriesTextTest, GivesTableAndCsv) {
