@@ -1,12 +1,15 @@
 // Export and import as a user runs them.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <cmath>
 #include <fstream>
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "base/unique_fd.h"
 #include "tests/e2e/daemon_fixture.h"
 
 namespace idlewatt {
@@ -53,7 +56,8 @@ TEST_F(TransferCommandTest, APipeIsReadAndExitCodesTellHowItWent) {
 }
 
 TEST_F(TransferCommandTest, WithoutAFileItIsTheHistoryOfThisUsersDaemon) {
-  const std::string environment = "XDG_STATE_HOME=" + folder_.PathOf("state") + " ";
+  const std::string environment =
+      "IDLEWATT_HTTP=127.0.0.1:1 XDG_STATE_HOME=" + folder_.PathOf("state") + " ";
   if (::geteuid() == 0) GTEST_SKIP() << "root's history is the system's";
   EXPECT_EQ(Shell("printf 'm 1 1\\n# EOF\\n' | " + environment + Command("import -")).status->code,
             0);
@@ -61,6 +65,8 @@ TEST_F(TransferCommandTest, WithoutAFileItIsTheHistoryOfThisUsersDaemon) {
 }
 
 TEST_F(TransferCommandTest, OnlyATerminalSeesProgress) {
+  const UniqueFd terminal(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!terminal) GTEST_SKIP() << "there are no pseudo-terminals here";
   std::ofstream file(folder_.PathOf("big.om"), std::ios::binary);
   for (int i = 0; i < 1'500'000; ++i) file << "m " << i % 1000 << ' ' << i << '\n';
   file << "# EOF\n";
