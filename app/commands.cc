@@ -16,6 +16,7 @@
 #include "app/config.h"
 #include "app/daemon.h"
 #include "app/database_path.h"
+#include "app/exit_code.h"
 #include "app/http_client.h"
 #include "app/logging.h"
 #include "app/sql_text.h"
@@ -26,14 +27,6 @@
 
 namespace idlewatt {
 namespace {
-
-constexpr int kDone = 0;
-constexpr int kFailed = 1;
-
-int Fail(const Error& error) {
-  std::fprintf(stderr, "idlewatt: %s\n", error.ToString().c_str());
-  return kFailed;
-}
 
 // The configuration with what the command line overrides. Warnings go to the log.
 Result<Config> ConfigOf(const RunArguments& arguments) {
@@ -107,10 +100,10 @@ int RunCommand(const RunArguments& arguments) {
   StopServices((*daemon)->supervisor(), signals);
   if (!(*daemon)->Stop()) {
     spdlog::default_logger()->flush();
-    std::_Exit(kDone);  // a driver hangs: what its thread uses must stay
+    std::_Exit(kExitDone);  // a driver hangs: what its thread uses must stay
   }
   spdlog::info("stopped");
-  return kDone;
+  return kExitDone;
 }
 
 int CheckConfigCommand(const std::string& path) {
@@ -122,7 +115,7 @@ int CheckConfigCommand(const std::string& path) {
   if (!config) return Fail(config.error());
   std::printf("%s is right: %zu services, %zu watched\n", path.c_str(), config->services.size(),
               config->collector.watched.size());
-  return kDone;
+  return kExitDone;
 }
 
 namespace {
@@ -173,8 +166,8 @@ int SensorsCommand(const SensorsArguments& arguments) {
   } else {
     std::fputs(SensorsTable(sources).c_str(), stdout);
   }
-  if (!loop.StopLanes()) std::_Exit(kDone);
-  return kDone;
+  if (!loop.StopLanes()) std::_Exit(kExitDone);
+  return kExitDone;
 }
 
 int StatusCommand(const std::string& http, bool json) {
@@ -182,14 +175,14 @@ int StatusCommand(const std::string& http, bool json) {
   if (!services) return Fail(services.error());
   if (json) {
     std::fputs(services->c_str(), stdout);
-    return kDone;
+    return kExitDone;
   }
   const Result<std::string> alerts = HttpGet(http, "/api/v1/alerts");
   if (!alerts) return Fail(alerts.error());
   const Result<std::string> table = StatusTable(*services, *alerts);
   if (!table) return Fail(table.error());
   std::fputs(table->c_str(), stdout);
-  return kDone;
+  return kExitDone;
 }
 
 namespace {
@@ -197,15 +190,9 @@ namespace {
 // What an answer from the file `path` lacks.
 void WarnOf(const std::string& path, const HistoryReader& reader, size_t damaged_rows) {
   if (reader.misses_newest()) {
-    std::fprintf(stderr,
-                 "idlewatt: warning: %s: the folder can't be written to, so what only stands in "
-                 "the -wal file is not seen\n",
-                 path.c_str());
+    Warn(path, "the folder can't be written to, so what only stands in the -wal file is not seen");
   }
-  if (damaged_rows > 0) {
-    std::fprintf(stderr, "idlewatt: warning: %s: %zu damaged rows were skipped\n", path.c_str(),
-                 damaged_rows);
-  }
+  if (damaged_rows > 0) Warn(path, std::to_string(damaged_rows) + " damaged rows were skipped");
 }
 
 Result<std::string> RangeFromDaemon(const QueryRangeArguments& arguments) {
@@ -263,7 +250,7 @@ Result<void> PrintRangeFromFile(const QueryRangeArguments& arguments) {
 int QueryRangeCommand(const QueryRangeArguments& arguments) {
   const Result<void> printed =
       arguments.db.empty() ? PrintRangeFromDaemon(arguments) : PrintRangeFromFile(arguments);
-  return printed.ok() ? kDone : Fail(printed.error());
+  return printed.ok() ? kExitDone : Fail(printed.error());
 }
 
 namespace {
@@ -300,12 +287,12 @@ int QuerySeriesCommand(const QuerySeriesArguments& arguments) {
   const Result<std::string> text = SeriesText(*answer, arguments.format);
   if (!text) return Fail(text.error());
   std::fputs(text->c_str(), stdout);
-  return kDone;
+  return kExitDone;
 }
 
 int QuerySqlCommand(const QuerySqlArguments& arguments) {
   const Result<void> printed = PrintSql(arguments);
-  return printed ? kDone : Fail(printed.error());
+  return printed ? kExitDone : Fail(printed.error());
 }
 
 }  // namespace idlewatt

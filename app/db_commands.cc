@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "app/database_path.h"
+#include "app/exit_code.h"
 #include "app/logging.h"
 #include "app/progress.h"
 #include "app/tables.h"
@@ -20,14 +21,6 @@
 
 namespace idlewatt {
 namespace {
-
-constexpr int kDone = 0;
-constexpr int kFailed = 1;
-
-int Fail(const Error& error) {
-  std::fprintf(stderr, "idlewatt: %s\n", error.ToString().c_str());
-  return kFailed;
-}
 
 Result<std::string> ExistingDatabase(const std::string& db) {
   std::string path = DatabasePath(db);
@@ -158,7 +151,7 @@ int DbStatsCommand(const std::string& db, bool json) {
   const Result<DatabaseStats> stats = ReadDatabaseStats(*path);
   if (!stats) return Fail(stats.error());
   std::fputs((json ? StatsJson(*path, *stats) : StatsText(*path, *stats)).c_str(), stdout);
-  return kDone;
+  return kExitDone;
 }
 
 int DbCheckCommand(const std::string& db) {
@@ -169,7 +162,7 @@ int DbCheckCommand(const std::string& db) {
   if (check && check->sound()) {
     std::printf("%s is sound: %llu rows\n", path->c_str(),
                 static_cast<unsigned long long>(check->rows));
-    return kDone;
+    return kExitDone;
   }
   if (check) {
     std::fputs(ProblemsText(*check).c_str(), stdout);
@@ -180,7 +173,7 @@ int DbCheckCommand(const std::string& db) {
                "idlewatt: %s is damaged: stop the daemon that records to it, and let `idlewatt db "
                "repair --db %s` save what can be read\n",
                path->c_str(), path->c_str());
-  return kFailed;
+  return kExitFailed;
 }
 
 int DbRepairCommand(const std::string& db) {
@@ -200,7 +193,7 @@ int DbRepairCommand(const std::string& db) {
   } else {
     std::fputs(RepairText(*path, *outcome).c_str(), stdout);
   }
-  return kDone;
+  return kExitDone;
 }
 
 int DbVacuumCommand(const std::string& db) {
@@ -211,7 +204,7 @@ int DbVacuumCommand(const std::string& db) {
   std::printf("%s: %s before, %s after\n", path->c_str(),
               FormatBytes(static_cast<uint64_t>(outcome->bytes_before)).c_str(),
               FormatBytes(static_cast<uint64_t>(outcome->bytes_after)).c_str());
-  return kDone;
+  return kExitDone;
 }
 
 int DbBackupCommand(const std::string& db, const std::string& target) {
@@ -222,7 +215,7 @@ int DbBackupCommand(const std::string& db, const std::string& target) {
   const Result<void> copied = BackUpDatabase(*path, target, progress);
   if (!copied) return Fail(copied.error());
   std::printf("%s is a copy of %s\n", target.c_str(), path->c_str());
-  return kDone;
+  return kExitDone;
 }
 
 }  // namespace idlewatt

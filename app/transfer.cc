@@ -18,6 +18,7 @@
 
 #include "app/config.h"
 #include "app/database_path.h"
+#include "app/exit_code.h"
 #include "app/progress.h"
 #include "base/clock.h"
 #include "base/duration.h"
@@ -30,18 +31,7 @@
 namespace idlewatt {
 namespace {
 
-constexpr int kDone = 0;
-constexpr int kFailed = 1;
 constexpr size_t kBlockBytes = size_t{256} << 10;
-
-int Fail(const Error& error) {
-  std::fprintf(stderr, "idlewatt: %s\n", error.ToString().c_str());
-  return kFailed;
-}
-
-void Warn(const std::string& subject, const std::string& text) {
-  std::fprintf(stderr, "idlewatt: warning: %s: %s\n", subject.c_str(), text.c_str());
-}
 
 Error FileError(const std::string& path, const std::string& text) {
   return ErrnoError(errno, path, text);
@@ -319,7 +309,7 @@ void TellRefusals(const std::string& file, const OpenMetricsReader::Report& repo
 
 int ExportCommand(const ExportArguments& arguments) {
   const Result<void> exported = Export(arguments);
-  return exported.ok() ? kDone : Fail(exported.error());
+  return exported.ok() ? kExitDone : Fail(exported.error());
 }
 
 int ImportCommand(const ImportArguments& arguments) {
@@ -339,7 +329,7 @@ int ImportCommand(const ImportArguments& arguments) {
   std::printf("%s: %s added, %" PRIu64 " known already, %s refused\n", input->name().c_str(),
               Counted(counts.added, "sample").c_str(), counts.known,
               Counted(report.refused, "line").c_str());
-  if (report.refused == 0) return kDone;
+  if (report.refused == 0) return kExitDone;
   return Fail(
       {ErrorCode::kInvalid, input->name(), 0,
        Counted(report.refused, "line") + " refused, as told above; all others were imported"});
