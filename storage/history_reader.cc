@@ -43,8 +43,8 @@ Result<HistoryReader> HistoryReader::Open(const std::string& path) {
 
 Result<std::vector<StoredSeries>> HistoryReader::FindSeries(const Selector* selector) {
   const std::string where = selector == nullptr ? "" : " WHERE metric = ?1";
-  ASSIGN_OR_RETURN(Statement rows, db_.Prepare("SELECT id, metric, labels, kind, unit FROM series" +
-                                               where + " ORDER BY metric, labels"));
+  ASSIGN_OR_RETURN(Statement rows,
+                   db_.Prepare("SELECT id, metric, labels, kind, unit FROM series" + where));
   if (selector != nullptr) rows.Bind(1, selector->metric());
   std::vector<StoredSeries> found;
   for (;;) {
