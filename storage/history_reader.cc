@@ -178,7 +178,7 @@ void PointReader::StartSeries() {
 // Where pages are damaged, reading goes on at the next day.
 Result<bool> PointReader::NextChunk() {
   for (;;) {
-    const Result<bool> more = chunks_->Next(chunk_);
+    Result<bool> more = chunks_->Next(chunk_);
     if (more.ok() && *more) resume_ms_ = std::max(resume_ms_, chunk_.points.back().time_ms);
     if (more.ok() || !IsDamage(more.error())) return more;
     ++damaged_stretches_;
