@@ -1,5 +1,6 @@
 #include "app/commands.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
@@ -19,11 +20,15 @@
 #include "app/exit_code.h"
 #include "app/http_client.h"
 #include "app/logging.h"
+#include "app/sd_notify.h"
 #include "app/sql_text.h"
+#include "app/status_table.h"
 #include "app/tables.h"
+#include "app/terminal.h"
 #include "base/duration.h"
 #include "exporters/json_views.h"
 #include "storage/history_reader.h"
+#include "supervisor/service_sampler.h"
 
 namespace idlewatt {
 namespace {
@@ -36,11 +41,24 @@ Result<Config> ConfigOf(const RunArguments& arguments) {
     ASSIGN_OR_RETURN(config, LoadConfig(arguments.config, warnings));
     SetUpLogging(config.log_level, config.log_format);
     for (const std::string& warning : warnings) spdlog::warn("{}", warning);
+    for (const std::string& doubt : Doubts(config)) spdlog::warn("{}", doubt);
   } else {
     SetUpLogging(config.log_level, config.log_format);
   }
   if (!arguments.http.empty()) config.http.listen = arguments.http;
   if (!arguments.data_dir.empty()) config.data_dir = arguments.data_dir;
+  return config;
+}
+
+// For a reload: what the command line says stays.
+Result<Config> LoadConfigAgain(const std::string& path) {
+  if (path.empty()) {
+    return Error{ErrorCode::kInvalid, "", 0,
+                 "this daemon runs without a configuration file, so there is nothing to reload"};
+  }
+  std::vector<std::string> warnings;
+  ASSIGN_OR_RETURN(Config config, LoadConfig(path, warnings));
+  for (const std::string& warning : warnings) spdlog::warn("{}", warning);
   return config;
 }
 
@@ -83,20 +101,28 @@ void StopServices(Supervisor& supervisor, const sigset_t& signals) {
 }  // namespace
 
 int RunCommand(const RunArguments& arguments) {
+  // Else every HTTP worker gets a heap of its own, and what one large answer needed stays in each:
+  // 18.2 MiB resident after 360 answers by 16 workers, 14.2 MiB so.
+  ::mallopt(M_ARENA_MAX, 2);
+  const SdNotify manager = SdNotify::FromEnvironment();
   const Result<Config> config = ConfigOf(arguments);
   if (!config) return Fail(config.error());
   auto roots = OpenRoots(arguments.procfs, arguments.sysfs);
   if (!roots) return Fail(roots.error());
   const sigset_t signals = BlockSignals();
-  auto daemon = Daemon::Start(*config, std::move(*roots));
+  auto daemon = Daemon::Start(*config, std::move(*roots),
+                              [&arguments] { return LoadConfigAgain(arguments.config); }, manager);
   if (!daemon) return Fail(daemon.error());
   spdlog::info("page, API and metrics at http://{}/", (*daemon)->address());
   spdlog::info("history in {}, {} services, one measurement every {}", config->data_dir,
                config->services.size(), FormatDuration(config->collector.interval));
+  manager.Ready();
   while (WaitForSignal(signals) == SIGHUP) {
-    spdlog::info("SIGHUP: this version does not reload; restart to apply a new configuration");
+    const Result<ReloadOutcome> outcome = (*daemon)->Reload();
+    if (!outcome) spdlog::error("nothing was reloaded: {}", outcome.error().ToString());
   }
   spdlog::info("stopping");
+  manager.Stopping();
   StopServices((*daemon)->supervisor(), signals);
   if (!(*daemon)->Stop()) {
     spdlog::default_logger()->flush();
@@ -109,6 +135,9 @@ int RunCommand(const RunArguments& arguments) {
 int CheckConfigCommand(const std::string& path) {
   std::vector<std::string> warnings;
   const Result<Config> config = LoadConfig(path, warnings);
+  if (config) {
+    for (const std::string& doubt : Doubts(*config)) warnings.push_back(path + ": " + doubt);
+  }
   for (const std::string& warning : warnings) {
     std::fprintf(stderr, "idlewatt: warning: %s\n", warning.c_str());
   }
@@ -148,8 +177,9 @@ int SensorsCommand(const SensorsArguments& arguments) {
   LastFrame sink;
   SamplingLoop::Options options;
   options.lane_patience = std::chrono::seconds(5);  // nobody waits for a tick here
-  SamplingLoop loop(options, MakeSamplers({*roots, config.collector, nullptr, live}), registry,
-                    clock, sink);
+  std::vector<ScheduledSampler> samplers = MakeSamplers({*roots, config.collector, nullptr, live});
+  samplers.push_back({std::make_unique<ServiceSampler>(nullptr, *roots), {}});
+  SamplingLoop loop(options, std::move(samplers), registry, clock, sink);
   loop.Tick();
   builder.Apply(sink.last);
   Readings derived(registry);
@@ -179,7 +209,10 @@ int StatusCommand(const std::string& http, bool json) {
   }
   const Result<std::string> alerts = HttpGet(http, "/api/v1/alerts");
   if (!alerts) return Fail(alerts.error());
-  const Result<std::string> table = StatusTable(*services, *alerts);
+  constexpr size_t kUnlimited = std::numeric_limits<size_t>::max();
+  const auto terminal = TerminalOf(STDOUT_FILENO);
+  const Result<std::string> table = StatusTable(*services, *alerts, RealClock().Now().wall,
+                                                terminal ? terminal->columns : kUnlimited);
   if (!table) return Fail(table.error());
   std::fputs(table->c_str(), stdout);
   return kExitDone;

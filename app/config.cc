@@ -9,8 +9,11 @@
 #include <iterator>
 #include <set>
 
+#include "app/service_config.h"
 #include "base/duration.h"
+#include "base/file_root.h"
 #include "base/text.h"
+#include "supervisor/service_doubts.h"
 
 namespace idlewatt {
 namespace {
@@ -31,6 +34,7 @@ void ReadDaemon(TomlSection& section, Config& config) {
   section.Read("data_dir", config.data_dir);
   section.ReadChoice("log_level", config.log_level, {"debug", "info", "warn", "error"});
   section.ReadChoice("log_format", config.log_format, {"text", "json"});
+  section.Read("profile", config.profile);
 }
 
 // A period of its own is read at ticks, so it can't be shorter than one.
@@ -166,80 +170,39 @@ void ReadAlert(TomlSection& section, Config& config, std::set<std::string>& repl
   rules.push_back(std::move(rule));
 }
 
-// A port in 1 to 65535; "auto" where `automatic` is not null.
-void ReadPort(TomlSection& section, std::optional<uint16_t>& port, bool* automatic) {
-  const toml::node* node = section.Node("port");
-  if (node == nullptr) return;
-  if (automatic != nullptr && node->value<std::string>() == "auto") {
-    *automatic = true;
-    return;
+void ReadServices(TomlSection& root, Config& config, Findings& findings) {
+  const std::vector<const toml::table*> tables = root.Tables("service");
+  for (const toml::table* table : tables) {
+    ServiceConfig service = ReadService(*table, findings);
+    if (service.idle_after) {
+      config.analysis.idle.after_by_service[service.spec.name] = *service.idle_after;
+    }
+    config.services.push_back(std::move(service.spec));
   }
-  const auto number = node->value_exact<int64_t>();
-  if (!number || *number < 1 || *number > 65535) {
-    section.Error("port", automatic != nullptr ? "must be a number from 1 to 65535, or \"auto\""
-                                               : "must be a number from 1 to 65535");
-    return;
-  }
-  port = static_cast<uint16_t>(*number);
+  CheckServices(tables, config.services, findings);
 }
 
-void ReadStopSignal(TomlSection& section, int& signal) {
-  constexpr std::array<std::pair<std::string_view, int>, 7> kSignals{{{"SIGTERM", SIGTERM},
-                                                                      {"SIGINT", SIGINT},
-                                                                      {"SIGQUIT", SIGQUIT},
-                                                                      {"SIGHUP", SIGHUP},
-                                                                      {"SIGUSR1", SIGUSR1},
-                                                                      {"SIGUSR2", SIGUSR2},
-                                                                      {"SIGKILL", SIGKILL}}};
-  std::string name = "SIGTERM";
-  section.Read("stop_signal", name);
-  const auto* const found = std::find_if(kSignals.begin(), kSignals.end(),
-                                         [&](const auto& s) { return s.first == name; });
-  if (found == kSignals.end()) {
-    section.Error("stop_signal", "\"" + name +
-                                     "\" is not a signal that stops; use \"SIGTERM\", "
-                                     "\"SIGINT\", \"SIGQUIT\", \"SIGHUP\" or \"SIGKILL\"");
-    return;
+// One that no service names would leave half of the services stopped, with nothing to tell why.
+void CheckProfile(const toml::table& root, const Config& config, Findings& findings) {
+  if (config.profile.empty()) return;
+  std::vector<std::string> profiles;
+  for (const ServiceSpec& service : config.services) {
+    profiles.insert(profiles.end(), service.profiles.begin(), service.profiles.end());
   }
-  signal = found->second;
-}
-
-void ReadService(TomlSection& section, Config& config, Findings& findings) {
-  ServiceSpec spec;
-  section.Read("name", spec.name);
-  section.Read("command", spec.command);
-  section.Read("model", spec.model);
-  ReadPort(section, spec.port, &spec.auto_port);
-  section.Read("working_dir", spec.working_dir);
-  section.Read("environment", spec.environment);
-  section.Read("autostart", spec.autostart);
-  ReadStopSignal(section, spec.stop_signal);
-  section.Read("stop_timeout", spec.stop_timeout);
-  ReadTable(section, "log", findings, [&](TomlSection& log) {
-    log.ReadSize("max_size", spec.log.max_size);
-    log.ReadInteger("max_backups", spec.log.max_backups, 0, 1000);
-    log.Planned({"max_age", "compress", "delete_on_stop"});
-  });
-  ReadTable(section, "idle", findings, [&](TomlSection& idle) {
-    milliseconds after = config.analysis.idle.after;
-    idle.Read("after", after);
-    if (idle.Has("after")) config.analysis.idle.after_by_service[spec.name] = after;
-    idle.Planned({"action"});
-  });
-  section.Planned({"env_file", "user", "profiles", "depends_on", "restart", "success_exit_codes",
-                   "restart_prevent_exit_codes", "backoff", "start_limit", "ready", "liveness",
-                   "stop_command", "orphan_policy", "proxy", "memory", "pinned"});
-  if (const auto valid = Validate(spec); !valid) {
-    section.Error(spec.name.empty() ? "name" : "command", valid.error().ToString());
-  }
-  config.services.push_back(std::move(spec));
+  if (std::ranges::find(profiles, config.profile) != profiles.end()) return;
+  const std::string nearest = Nearest(config.profile, profiles);
+  findings.push_back({root["daemon"]["profile"].node()->source().begin.line,
+                      "daemon.profile: " + InQuotes(config.profile) +
+                          " is in the profiles of no service" +
+                          (nearest.empty() ? "" : "; did you mean " + InQuotes(nearest) + "?"),
+                      true});
 }
 
 void ReadWatch(TomlSection& section, Config& config) {
   WatchedService watch;
   section.Read("name", watch.name);
   section.Read("process", watch.process);
-  ReadPort(section, watch.port, nullptr);
+  ReadPort(section, watch.port);
   section.Read("cgroup", watch.cgroup);
   section.Read("unit", watch.unit);
   section.Read("pid_file", watch.pid_file);
@@ -254,33 +217,30 @@ void ReadWatch(TomlSection& section, Config& config) {
   config.collector.watched.push_back(std::move(watch));
 }
 
-// Each name and each port once, over [[service]] and [[watch]]; "other" is what the rest is called.
+// What [[service]] and [[watch]] share: each name and each port once ([[service]] alone was checked
+// before), and "other" is what the rest is called.
 void CheckDistinct(const toml::table& root, Findings& findings) {
   std::set<std::string> names;
   std::set<int64_t> ports;
-  for (const char* kind : {"service", "watch"}) {
+  for (const std::string kind : {"service", "watch"}) {
     const toml::array* tables = root[kind].as_array();
     if (tables == nullptr) continue;
     for (const toml::node& node : *tables) {
       const toml::table* table = node.as_table();
       if (table == nullptr) continue;
+      const auto add = [&](std::string_view text) {
+        findings.push_back({node.source().begin.line, kind + "." + std::string(text), true});
+      };
       const auto name = (*table)["name"].value<std::string>();
       if (name == "other") {
-        findings.push_back({node.source().begin.line,
-                            std::string(kind) +
-                                ".name: \"other\" stands for all that is not shown by "
-                                "name; choose another",
-                            true});
+        add("name: \"other\" stands for all that is not shown by name; choose another");
       }
-      if (name && !names.insert(*name).second) {
-        findings.push_back({node.source().begin.line,
-                            std::string(kind) + ".name: \"" + *name + "\" is used twice", true});
+      if (name && !names.insert(*name).second && kind == "watch") {
+        add("name: " + InQuotes(*name) + " is used twice");
       }
       const auto port = (*table)["port"].value_exact<int64_t>();
-      if (port && !ports.insert(*port).second) {
-        findings.push_back(
-            {node.source().begin.line,
-             std::string(kind) + ".port: " + std::to_string(*port) + " is used twice", true});
+      if (port && !ports.insert(*port).second && kind == "watch") {
+        add("port: " + std::to_string(*port) + " is used twice");
       }
     }
   }
@@ -301,16 +261,14 @@ void ReadRoot(const toml::table& table, ParsedConfig& parsed) {
     TomlSection section(*alert, "alert", findings);
     ReadAlert(section, config, replaced);
   }
-  for (const toml::table* service : root.Tables("service")) {
-    TomlSection section(*service, "service", findings);
-    ReadService(section, config, findings);
-  }
+  ReadServices(root, config, findings);
   for (const toml::table* watch : root.Tables("watch")) {
     TomlSection section(*watch, "watch", findings);
     ReadWatch(section, config);
   }
   root.Planned({"alertmanager", "pool"});
   CheckDistinct(table, findings);
+  CheckProfile(table, config, findings);
 }
 
 std::string Line(const std::string& path, const ConfigFinding& finding) {
@@ -344,6 +302,17 @@ ParsedConfig ParseConfig(std::string_view text) {
   std::stable_sort(parsed.findings.begin(), parsed.findings.end(),
                    [](const ConfigFinding& a, const ConfigFinding& b) { return a.line < b.line; });
   return parsed;
+}
+
+std::vector<std::string> Doubts(const Config& config) {
+  std::vector<std::string> doubts;
+  const auto proc = FileRoot::Open("/proc");
+  if (!proc) return {proc.error().ToString()};
+  for (const ServiceSpec& service : config.services) {
+    const std::vector<std::string> more = Doubts(service, *proc);
+    doubts.insert(doubts.end(), more.begin(), more.end());
+  }
+  return doubts;
 }
 
 Result<Config> LoadConfig(const std::string& path, std::vector<std::string>& warnings) {

@@ -26,6 +26,7 @@ struct Config {
   HttpServer::Options http;
   AnalysisOptions analysis;
   std::vector<ServiceSpec> services;
+  std::string profile;  // active at the start; empty: the one of the last daemon, or none
 
   // /var/lib/idlewatt for root, else $XDG_STATE_HOME/idlewatt or ~/.local/state/idlewatt.
   static std::string DefaultDataDir();
@@ -43,5 +44,9 @@ ParsedConfig ParseConfig(std::string_view text);
 // The configuration in `path`. kInvalid with all errors, one a line ("FILE:LINE: KEY: what is
 // wrong"); what is only worth telling is appended to `warnings` in the same form.
 Result<Config> LoadConfig(const std::string& path, std::vector<std::string>& warnings);
+
+// What would make services fail if they were started now, and may be mended until then: one
+// sentence each. See supervisor/service_doubts.h.
+std::vector<std::string> Doubts(const Config& config);
 
 }  // namespace idlewatt

@@ -6,8 +6,10 @@
 #include <filesystem>
 #include <utility>
 
+#include "app/control_token.h"
 #include "exporters/api.h"
 #include "storage/database_file.h"
+#include "storage/event_query.h"
 #include "storage/storage_sampler.h"
 #include "supervisor/service_sampler.h"
 
@@ -25,15 +27,20 @@ Result<MachineRoots> OpenRoots(const std::string& procfs, const std::string& sys
   return MachineRoots{std::move(proc), std::move(sys)};
 }
 
-Daemon::Daemon(const Config& config, MachineRoots roots)
+Daemon::Daemon(const Config& config, MachineRoots roots, ConfigLoader load_config,
+               const SdNotify& manager)
     : config_(config),
       roots_(std::move(roots)),
+      load_config_(std::move(load_config)),
+      manager_(manager),
       ring_(config.ring, config.collector.interval, kRingBytes, registry_) {}
 
 Daemon::~Daemon() { Stop(); }
 
-Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, MachineRoots roots) {
-  std::unique_ptr<Daemon> daemon(new Daemon(config, std::move(roots)));
+Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, MachineRoots roots,
+                                              ConfigLoader load_config, const SdNotify& manager) {
+  std::unique_ptr<Daemon> daemon(
+      new Daemon(config, std::move(roots), std::move(load_config), manager));
   // The port first: when another daemon holds it, nothing on the disk has been touched yet.
   RETURN_IF_ERROR(daemon->StartHttp());
   RETURN_IF_ERROR(daemon->StartStorage());
@@ -42,36 +49,50 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, MachineRoots
 }
 
 Result<void> Daemon::StartHttp() {
-  const ApiSources sources{snapshot_,
-                           alerts_,
-                           [this] { return ServiceStatuses(); },
-                           [this](const Selector& selector, const RangeWindow& window) {
-                             return Range(selector, window);
-                           },
-                           [this](const Selector* selector) { return Series(selector); },
-                           [this] { return Storage(); },
-                           clock_};
-  ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.http, MakeHandlers(sources)));
+  const ApiSources sources{
+      .snapshot = snapshot_,
+      .alerts = alerts_,
+      .control = [this]() -> ServiceControl* { return started_ ? supervisor_.get() : nullptr; },
+      .token = [this] { return started_ ? token_ : std::string(); },
+      .reload = [this] { return Reload(); },
+      .range = [this](const Selector& selector,
+                      const RangeWindow& window) { return Range(selector, window); },
+      .series = [this](const Selector* selector) { return Series(selector); },
+      .events = [this](const TimeSpan& span, size_t limit) { return Events(span, limit); },
+      .storage = [this] { return Storage(); },
+      .clock = clock_};
+  ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.http, MakeEndpoints(sources)));
   return {};
 }
 
 Result<void> Daemon::StartStorage() {
   ASSIGN_OR_RETURN(data_dir_, DataDir::Lock(config_.data_dir));
+  ASSIGN_OR_RETURN(token_, LoadControlToken(*data_dir_));
   ASSIGN_OR_RETURN(history_, History::Open(*data_dir_, config_.history, registry_));
   return {};
 }
 
 Result<void> Daemon::StartSampling() {
-  const SupervisorOptions options{config_.data_dir + "/logs", config_.data_dir};
+  SupervisorOptions options;
+  options.log_dir = config_.data_dir + "/logs";
+  options.data_dir = config_.data_dir;
+  options.profile = config_.profile;
+  if (const auto interval = manager_.alive_interval()) {
+    options.heartbeat = [this] { manager_.Alive(); };
+    options.heartbeat_interval = std::chrono::duration_cast<std::chrono::milliseconds>(*interval);
+  }
   ASSIGN_OR_RETURN(auto supervisor, Supervisor::Create(config_.services, options, clock_));
   supervisor_ = std::move(supervisor);
   started_ = true;
+  events_ = std::make_unique<EventRecorder>(
+      *supervisor_, [this](HistoryEvent event) { history_->PushEvent(std::move(event)); });
   recorder_ = std::make_unique<Recorder>(
-      config_.analysis, Recorder::Targets{registry_, ring_, *history_, snapshot_, alerts_});
+      config_.analysis,
+      Recorder::Targets{registry_, ring_, *history_, snapshot_, alerts_, *events_});
   const bool live = roots_.proc.path() == "/proc" && roots_.sys.path() == "/sys";
   std::vector<ScheduledSampler> samplers =
       MakeSamplers({roots_, config_.collector, supervisor_.get(), live});
-  samplers.push_back({std::make_unique<ServiceSampler>(*supervisor_), {}});
+  samplers.push_back({std::make_unique<ServiceSampler>(supervisor_.get(), roots_), {}});
   samplers.push_back({std::make_unique<StorageSampler>(*history_, ring_), {}});
   SamplingLoop::Options loop_options;
   loop_options.interval = config_.collector.interval;
@@ -110,15 +131,28 @@ std::optional<StorageStatus> Daemon::Storage() const {
                        history_->Stats()};
 }
 
-// Also while the daemon starts, when the port is open and the supervisor not there yet.
-std::vector<ServiceStatus> Daemon::ServiceStatuses() const {
-  return started_ ? supervisor_->Status() : std::vector<ServiceStatus>();
+Result<std::vector<HistoryEvent>> Daemon::Events(const TimeSpan& span, size_t limit) const {
+  if (!started_) return Error{ErrorCode::kTransient, "", 0, "the daemon starts"};
+  ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Open(data_dir_->PathOf(kHistoryFile)));
+  return QueryEvents(reader, span.since.time_since_epoch().count(),
+                     span.until.time_since_epoch().count(), limit);
+}
+
+Result<ReloadOutcome> Daemon::Reload() {
+  const MutexLock lock(reload_mutex_);  // one at a time, and the later file wins
+  manager_.Reloading();
+  Result<Config> config = load_config_();
+  Result<ReloadOutcome> outcome = config ? supervisor_->Reload(std::move(config->services))
+                                         : Result<ReloadOutcome>(config.error());
+  manager_.Ready();
+  return outcome;
 }
 
 bool Daemon::Stop() {
   if (sampler_thread_.joinable()) {
     sampler_thread_.request_stop();
     sampler_thread_.join();
+    events_->Record(clock_.Now().wall);  // what changed after the last tick
   }
   http_.reset();
   const bool lanes_ended = !loop_ || loop_->StopLanes();

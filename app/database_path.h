@@ -2,7 +2,12 @@
 
 #include <string>
 
+#include "base/result.h"
+
 namespace idlewatt {
+
+// The history of the daemon at `address`. kGone when none answers there, kInvalid while it starts.
+Result<std::string> DatabasePathOfDaemon(const std::string& address);
 
 // The history that a command means: `db_option`; when it is empty, that of the daemon that answers
 // (see DaemonAddress in app/http_client.h); when none does, that of the default data folder. It

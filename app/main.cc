@@ -1,9 +1,15 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
 #include <cstdio>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "app/commands.h"
 #include "app/db_commands.h"
+#include "app/service_commands.h"
 #include "app/transfer.h"
 #include "exporters/http_server.h"
 #include "exporters/version.h"
@@ -17,7 +23,8 @@ constexpr const char* kDescription =
 constexpr const char* kFooter =
     "Exit codes: 0 done, 1 it could not be done (one sentence on stderr), 2 wrong usage.\n"
     "Times are RFC 3339 (2026-11-21T03:37:00Z) or how long ago (24h, 7d).\n"
-    "Environment: IDLEWATT_HTTP names the daemon that client commands ask; NO_COLOR is honoured.";
+    "Environment: IDLEWATT_HTTP names the daemon that client commands ask, IDLEWATT_TOKEN is the\n"
+    "token they show to control it (else control.token in its data folder); NO_COLOR is honoured.";
 
 void AddHttpOption(CLI::App& command, std::string& http) {
   http = HttpServer::Options().listen;
@@ -67,6 +74,77 @@ void AddStatus(CLI::App& app, int& exit_code) {
   AddHttpOption(*status, http);
   status->add_flag("--json", json, "Print JSON");
   status->callback([&exit_code] { exit_code = StatusCommand(http, json); });
+}
+
+void AddServiceCommand(CLI::App& app, int& exit_code, ServiceRequest request,
+                       const char* description) {
+  static std::array<ServiceArguments, 3> all_arguments;
+  ServiceArguments& arguments = all_arguments[static_cast<size_t>(request)];
+  CLI::App* command = app.add_subcommand(std::string(ServiceRequestName(request)), description);
+  command->add_option("NAME", arguments.names, "Services")
+      ->excludes(command->add_flag("--all", arguments.all,
+                                   "Every supervised service that is not disabled"));
+  command->add_flag("!--no-wait", arguments.wait, "Do not wait until it is done");
+  command->add_option("--timeout", arguments.timeout, "How long to wait")->capture_default_str();
+  AddHttpOption(*command, arguments.http);
+  command->callback([&exit_code, &arguments, request] {
+    if (arguments.names.empty() && !arguments.all) throw CLI::RequiredError("NAME or --all");
+    exit_code = ServiceCommand(request, arguments);
+  });
+}
+
+// `rest` is what follows --command on the command line; nothing without it.
+void AddSwap(CLI::App& app, int& exit_code, const std::optional<std::vector<std::string>>& rest) {
+  static SwapArguments arguments;
+  static bool has_command = false;
+  CLI::App* swap = app.add_subcommand(
+      "swap", "Give a service another model or command; the old one serves until the new is ready");
+  swap->add_option("NAME", arguments.name, "Service")->required();
+  swap->add_option("--model", arguments.model, "What ${MODEL} stands for in its command");
+  swap->add_flag("--command", has_command,
+                 "All that follows, to the end of the line, is its new program with its arguments");
+  AddHttpOption(*swap, arguments.http);
+  swap->callback([&exit_code, &rest] {
+    if (rest) arguments.command = *rest;
+    if (arguments.model.empty() && arguments.command.empty()) {
+      throw CLI::RequiredError("--model MODEL or --command PROGRAM ARGUMENT…");
+    }
+    exit_code = SwapCommand(arguments);
+  });
+}
+
+void AddProfile(CLI::App& app, int& exit_code) {
+  static std::string http, name;
+  static bool json = false;
+  CLI::App* profile = app.add_subcommand("profile", "Groups of services that run together");
+  profile->require_subcommand(1);
+  CLI::App* list = profile->add_subcommand("list", "The profiles and their services");
+  AddHttpOption(*list, http);
+  list->add_flag("--json", json, "Print JSON");
+  list->callback([&exit_code] { exit_code = ProfileListCommand(http, json); });
+  CLI::App* activate = profile->add_subcommand(
+      "activate", "Stop the services of other profiles and start those of this one");
+  activate->add_option("NAME", name, "Profile")->required();
+  AddHttpOption(*activate, http);
+  activate->callback([&exit_code] { exit_code = ProfileActivateCommand(http, name); });
+}
+
+void AddLogs(CLI::App& app, int& exit_code) {
+  static LogsArguments arguments;
+  CLI::App* logs = app.add_subcommand("logs", "The last output of a service");
+  logs->add_option("NAME", arguments.name, "Service")->required();
+  logs->add_flag("-f,--follow", arguments.follow, "Go on with what it writes, until Ctrl-C");
+  logs->add_option("-n,--lines", arguments.lines, "How many lines")->capture_default_str();
+  AddHttpOption(*logs, arguments.http);
+  logs->callback([&exit_code] { exit_code = LogsCommand(arguments); });
+}
+
+void AddReload(CLI::App& app, int& exit_code) {
+  static std::string http;
+  CLI::App* reload = app.add_subcommand(
+      "reload", "Apply the configuration file as it is now; only what changed restarts");
+  AddHttpOption(*reload, http);
+  reload->callback([&exit_code] { exit_code = ReloadCommand(http); });
 }
 
 void AddFormatOption(CLI::App& command, std::string& format) {
@@ -193,10 +271,21 @@ void AddVersion(CLI::App& app) {
   });
 }
 
+// Cuts off what follows --command of `swap`: it has options of its own.
+std::optional<std::vector<std::string>> CutCommand(std::vector<std::string>& words) {
+  const auto end = std::find(words.begin(), words.end(), "--command");
+  if (words.empty() || words[0] != "swap" || end == words.end()) return std::nullopt;
+  std::vector<std::string> rest(end + 1, words.end());
+  words.erase(end + 1, words.end());
+  return rest;
+}
+
 }  // namespace
 }  // namespace idlewatt
 
 int main(int argc, char** argv) {
+  std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  const auto command = idlewatt::CutCommand(words);
   CLI::App app(idlewatt::kDescription, "idlewatt");
   app.footer(idlewatt::kFooter);
   app.require_subcommand(1);
@@ -206,13 +295,25 @@ int main(int argc, char** argv) {
   idlewatt::AddCheckConfig(app, exit_code);
   idlewatt::AddSensors(app, exit_code);
   idlewatt::AddStatus(app, exit_code);
+  using idlewatt::ServiceRequest;
+  idlewatt::AddServiceCommand(app, exit_code, ServiceRequest::kStart,
+                              "Start services and wait until they are ready");
+  idlewatt::AddServiceCommand(app, exit_code, ServiceRequest::kStop,
+                              "Stop services and wait until no process of them is left");
+  idlewatt::AddServiceCommand(app, exit_code, ServiceRequest::kRestart,
+                              "Stop services, start them and wait until they are ready");
+  idlewatt::AddSwap(app, exit_code, command);
+  idlewatt::AddProfile(app, exit_code);
+  idlewatt::AddLogs(app, exit_code);
+  idlewatt::AddReload(app, exit_code);
   idlewatt::AddQuery(app, exit_code);
   idlewatt::AddExport(app, exit_code);
   idlewatt::AddImport(app, exit_code);
   idlewatt::AddDb(app, exit_code);
   idlewatt::AddVersion(app);
   try {
-    app.parse(argc, argv);
+    std::reverse(words.begin(), words.end());  // as CLI11 wants them
+    app.parse(std::move(words));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }

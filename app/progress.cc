@@ -1,12 +1,13 @@
 #include "app/progress.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <string_view>
+
+#include "app/terminal.h"
 
 namespace idlewatt {
 namespace {
@@ -26,12 +27,6 @@ std::string RateText(uint64_t samples, std::chrono::duration<double> elapsed) {
   const double rate = elapsed.count() > 0 ? static_cast<double>(samples) / elapsed.count() : 0;
   if (rate >= 1e6) return Format("%.1f M/s", rate / 1e6);
   return rate >= 1e3 ? Format("%.1f k/s", rate / 1e3) : Format("%.0f /s", rate);
-}
-
-size_t TerminalColumns() {
-  winsize size{};
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
-  return size.ws_col;
 }
 
 }  // namespace
@@ -63,7 +58,7 @@ std::string ProgressLine(std::optional<double> part, const std::string& where, u
 }
 
 Progress::Progress()
-    : on_terminal_(::isatty(STDERR_FILENO) == 1),
+    : on_terminal_(TerminalOf(STDERR_FILENO).has_value()),
       start_(std::chrono::steady_clock::now()),
       next_(start_ + kPeriod) {}
 
@@ -73,7 +68,8 @@ void Progress::Show(std::optional<double> part, const std::string& where, uint64
   if (!on_terminal_) return;
   const Time now = std::chrono::steady_clock::now();
   next_ = now + kPeriod;
-  std::string line = ProgressLine(part, where, samples, now - start_, TerminalColumns());
+  std::string line = ProgressLine(part, where, samples, now - start_,
+                                  TerminalOf(STDERR_FILENO).value_or(TerminalSize()).columns);
   const size_t width = line.size();
   if (width < width_) line.append(width_ - width, ' ');
   width_ = width;

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "collector/metrics.h"
-#include "exporters/json_views.h"
+#include "exporters/api_answers.h"
 
 namespace idlewatt {
 
@@ -21,6 +21,7 @@ void Recorder::OnFrame(Frame frame) {
   rounding_.Apply(frame.samples);
   targets_.ring.Append(frame);
   targets_.history.Push(frame);
+  targets_.events.Record(frame.begin.wall);
 }
 
 void Recorder::AppendDerived(Frame& frame) {
@@ -42,9 +43,7 @@ void Recorder::AppendDerived(Frame& frame) {
 // Only what a person would be told: not that a rule is waiting.
 void Recorder::RecordAlert(const AlertStatus& alert, int64_t time_ms) {
   if (alert.state != AlertState::kFiring && alert.state != AlertState::kResolved) return;
-  targets_.history.PushEvent(
-      {time_ms, "alert", alert.service,
-       AlertJson(alert).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)});
+  targets_.history.PushEvent({time_ms, "alert", alert.service, DumpJson(AlertJson(alert))});
 }
 
 void Recorder::LogAlerts(const std::vector<AlertStatus>& alerts, int64_t time_ms) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "analysis/analyzer.h"
+#include "app/event_recorder.h"
 #include "base/slot.h"
 #include "collector/frame.h"
 #include "collector/snapshot.h"
@@ -25,6 +26,7 @@ class Recorder final : public FrameSink {
     History& history;
     Slot<Snapshot>& snapshot;
     Slot<std::vector<AlertStatus>>& alerts;
+    EventRecorder& events;
   };
   // All targets must outlive this object.
   Recorder(AnalysisOptions analysis, const Targets& targets)

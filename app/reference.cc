@@ -13,6 +13,20 @@
 namespace idlewatt {
 namespace {
 
+// A histogram is shown once, as its count, which has the labels of the whole.
+bool IsShown(const Metric& metric) {
+  return metric.histogram.empty() || metric.name.ends_with("_count");
+}
+
+std::string_view NameOf(const Metric& metric) {
+  return metric.histogram.empty() ? metric.name : metric.histogram;
+}
+
+std::string_view KindOf(const Metric& metric) {
+  if (!metric.histogram.empty()) return "histogram";
+  return metric.kind == MetricKind::kCounter ? "counter" : "gauge";
+}
+
 std::string LabelList(const LabelNames& labels) {
   std::string out;
   for (size_t i = 0; i < labels.size(); ++i) {
@@ -22,8 +36,7 @@ std::string LabelList(const LabelNames& labels) {
 }
 
 std::string Row(const Metric& metric, const std::string& from) {
-  return "| `" + std::string(metric.name) + "` | " +
-         (metric.kind == MetricKind::kCounter ? "counter" : "gauge") + " | " +
+  return "| `" + std::string(NameOf(metric)) + "` | " + std::string(KindOf(metric)) + " | " +
          LabelList(metric.labels) + " | " + std::string(metric.help) + " | " + from + " |\n";
 }
 
@@ -46,12 +59,15 @@ std::string MetricsPage() {
       "samplers: `tools/check` tells when it is stale and how to renew it.\n\n"
       "Values that are estimated and not measured carry `source=\"model\"`. A value that is not\n"
       "known is absent, never 0.\n\n"
+      "Of a histogram `/api/v1/range` gives the counters `NAME_bucket`, with the label `le`,\n"
+      "`NAME_sum` and `NAME_count`.\n\n"
       "| sampler | reads |\n|---|---|\n";
   std::map<std::string_view, std::pair<const Metric*, std::string>> metrics;
   for (const SamplerInfo* info : AllSamplerInfos()) {
     page += "| `" + std::string(info->name) + "` | " + std::string(info->help) + " |\n";
     for (const Metric* metric : info->metrics) {
-      auto& [known, from] = metrics[metric->name];
+      if (!IsShown(*metric)) continue;
+      auto& [known, from] = metrics[NameOf(*metric)];
       known = metric;
       from += (from.empty() ? "" : ", ") + std::string(info->name);
     }

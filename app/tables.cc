@@ -5,8 +5,10 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <string_view>
 
+#include "app/http_client.h"
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/text.h"
@@ -24,27 +26,36 @@ std::string Number(double value, const char* format) {
   return text.data();
 }
 
-std::string NumberOr(const Json& value, const char* format, double scale = 1) {
-  return value.is_number() ? Number(value.get<double>() * scale, format) : kUnknown;
-}
-
 std::string TextOr(const Json& value) {
   return value.is_string() ? value.get<std::string>() : kUnknown;
 }
 
-// Letters and signs, not bytes.
-size_t WidthOf(const std::string& text) {
+}  // namespace
+
+size_t WidthOf(std::string_view text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
   }));
 }
 
-Error Unexpected(const std::string& what) {
-  return Error{ErrorCode::kParse, "", 0,
-               "the daemon's answer is not what this version expects (" + what + ")"};
+std::string Shortened(const std::string& text, size_t width) {
+  if (WidthOf(text) <= width) return text;
+  if (width == 0) return "";
+  size_t end = 0;
+  for (size_t signs = 0; signs < width; ++end) {
+    if ((static_cast<unsigned char>(text[end]) & 0xC0) != 0x80) ++signs;
+  }
+  while ((static_cast<unsigned char>(text[end - 1]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end - 1) + "…";
 }
 
-}  // namespace
+std::string Printable(std::string_view text) {
+  std::string out = ToValidUtf8(text);
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';
+  }
+  return out;
+}
 
 TextTable::TextTable(std::vector<std::string> head) {
   for (std::string& name : head) {
@@ -61,11 +72,45 @@ TextTable::TextTable(std::vector<std::string> head, std::vector<bool> right)
 
 void TextTable::Add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
 
-std::string TextTable::ToString() const {
+std::vector<size_t> TextTable::Widths() const {
   std::vector<size_t> widths(right_.size());
   for (const auto& row : rows_) {
     for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], WidthOf(row[i]));
   }
+  return widths;
+}
+
+void TextTable::DropEmpty(const std::string& empty) {
+  for (size_t i = right_.size(); i-- > 1;) {
+    const bool has_value = std::any_of(rows_.begin() + 1, rows_.end(),
+                                       [&](const auto& row) { return row[i] != empty; });
+    if (has_value) continue;
+    right_.erase(right_.begin() + static_cast<std::ptrdiff_t>(i));
+    for (auto& row : rows_) row.erase(row.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+}
+
+void TextTable::Fit(size_t columns, const std::vector<std::string>& names) {
+  constexpr size_t kLeastWidth = 8;
+  std::vector<size_t> widths = Widths();
+  size_t width = std::accumulate(widths.begin(), widths.end(), 2 * (widths.size() - 1));
+  while (width > columns) {
+    size_t widest = widths.size();
+    for (size_t i = 0; i < widths.size(); ++i) {
+      const bool may = std::find(names.begin(), names.end(), rows_[0][i]) != names.end();
+      if (may && widths[i] > (widest == widths.size() ? kLeastWidth : widths[widest])) widest = i;
+    }
+    if (widest == widths.size()) break;
+    --widths[widest];
+    --width;
+  }
+  for (auto& row : rows_) {
+    for (size_t i = 0; i < row.size(); ++i) row[i] = Shortened(row[i], widths[i]);
+  }
+}
+
+std::string TextTable::ToString() const {
+  const std::vector<size_t> widths = Widths();
   std::string out;
   for (const auto& row : rows_) {
     std::string line;
@@ -79,19 +124,14 @@ std::string TextTable::ToString() const {
   return out;
 }
 
-namespace {
-
-constexpr size_t kTerminalColumns = 120;
-
-// `text` after `first`, broken at blanks; further lines are indented to where it began.
-std::string Wrapped(const std::string& first, const std::string& text) {
+std::string Wrapped(const std::string& first, const std::string& text, size_t columns) {
   const size_t indent = WidthOf(first);
   std::string out;
   std::string line = first;
   std::string_view rest = text;
   for (std::string word(NextField(rest)); !word.empty(); word = NextField(rest)) {
     const bool at_begin = WidthOf(line) == indent;
-    if (!at_begin && WidthOf(line) + 1 + WidthOf(word) > kTerminalColumns) {
+    if (!at_begin && WidthOf(line) + 1 + WidthOf(word) > columns) {
       out += line + "\n";
       line = std::string(indent, ' ');
     } else if (!at_begin) {
@@ -101,6 +141,8 @@ std::string Wrapped(const std::string& first, const std::string& text) {
   }
   return out + line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
 }
+
+namespace {
 
 std::string CostText(std::chrono::nanoseconds cost) {
   const double seconds = ToSeconds(cost);
@@ -137,43 +179,6 @@ std::string SensorsTable(const std::vector<SourceStatus>& sources) {
   return out +
          "COST is that of one read of all sources of a sampler together, AGE that of the last good "
          "one.\n";
-}
-
-Result<std::string> StatusTable(const std::string& services_body, const std::string& alerts_body) {
-  const Json services = Json::parse(services_body, nullptr, false);
-  const Json alerts = Json::parse(alerts_body, nullptr, false);
-  if (!services.is_object() || !services.contains("services")) return Unexpected("services");
-  if (!alerts.is_object() || !alerts.contains("alerts")) return Unexpected("alerts");
-  try {
-    TextTable table({"NAME", "KIND", "STATE", "PID>", "PORT>", "CPU %>", "MEMORY MiB>", "WATTS>",
-                     "UNUSED FOR>", "LAST EXIT"});
-    for (const Json& row : services.at("services")) {
-      const Json& idle_seconds = row.at("idle_seconds");
-      const Json& exit = row.at("last_exit");
-      table.Add({TextOr(row.at("name")), TextOr(row.at("kind")), TextOr(row.at("state")),
-                 NumberOr(row.at("pid"), "%.0f"), NumberOr(row.at("port"), "%.0f"),
-                 NumberOr(row.at("cpu_percent"), "%.1f"),
-                 NumberOr(row.at("memory_bytes"), "%.1f", 1.0 / (1 << 20)),
-                 NumberOr(row.at("watts"), "%.2f"),
-                 row.at("idle") == true && idle_seconds.is_number()
-                     ? FormatDuration(std::chrono::seconds(idle_seconds.get<int64_t>()))
-                     : kUnknown,
-                 exit.is_object() ? TextOr(exit.at("text")) : kUnknown});
-    }
-    std::string out = table.ToString();
-    for (const Json& row : services.at("services")) {
-      if (row.at("failure").is_string()) {
-        out += TextOr(row.at("name")) + ": " + TextOr(row.at("failure")) + "\n";
-      }
-    }
-    for (const Json& alert : alerts.at("alerts")) {
-      out += TextOr(alert.at("alert")) + " (" + TextOr(alert.at("severity")) + ", " +
-             TextOr(alert.at("state")) + "): " + TextOr(alert.at("summary")) + "\n";
-    }
-    return out;
-  } catch (const nlohmann::json::exception& error) {
-    return Unexpected(error.what());
-  }
 }
 
 namespace {
@@ -229,20 +234,20 @@ std::string RangeText::End() const {
 
 Result<std::string> RangeText::Answer(const std::string& answer) {
   const Json json = Json::parse(answer, nullptr, false);
-  if (!json.is_object() || !json.contains("series")) return Unexpected("range");
+  if (!json.is_object() || !json.contains("series")) return UnexpectedAnswer("range");
   if (format_ == "json") return json.dump(2) + "\n";
   try {
     std::string out = Begin();
     for (const Json& series : json.at("series")) out += Series(series);
     return out + End();
   } catch (const nlohmann::json::exception& error) {
-    return Unexpected(error.what());
+    return UnexpectedAnswer(error.what());
   }
 }
 
 Result<std::string> SeriesText(const std::string& answer, const std::string& format) {
   const Json json = Json::parse(answer, nullptr, false);
-  if (!json.is_object() || !json.contains("series")) return Unexpected("series");
+  if (!json.is_object() || !json.contains("series")) return UnexpectedAnswer("series");
   if (format == "json") return json.dump(2) + "\n";
   try {
     TextTable table({"SERIES", "KIND", "UNIT", "FIRST", "LAST", "SAMPLES>"});
@@ -260,7 +265,7 @@ Result<std::string> SeriesText(const std::string& answer, const std::string& for
     if (format == "csv") return csv;
     return json.at("series").empty() ? "no series\n" : table.ToString();
   } catch (const nlohmann::json::exception& error) {
-    return Unexpected(error.what());
+    return UnexpectedAnswer(error.what());
   }
 }
 

@@ -3,12 +3,27 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "collector/frame.h"
 
 namespace idlewatt {
+
+inline constexpr size_t kUsualColumns = 120;
+
+// Letters and signs, not bytes.
+size_t WidthOf(std::string_view text);
+// At most `width` of them; "…" stands for what was cut.
+std::string Shortened(const std::string& text, size_t width);
+// As one line of a terminal: valid UTF-8, and blanks in the place of control characters, which
+// might move the cursor.
+std::string Printable(std::string_view text);
+// `text` after `first`, broken at blanks into lines of at most `columns`, but for words that are
+// longer; further lines are indented to where it began.
+std::string Wrapped(const std::string& first, const std::string& text,
+                    size_t columns = kUsualColumns);
 
 // Rows under a head, columns as wide as their widest cell; columns of numbers end at one line.
 class TextTable {
@@ -18,9 +33,16 @@ class TextTable {
   // `right` says so for each column.
   TextTable(std::vector<std::string> head, std::vector<bool> right);
   void Add(std::vector<std::string> row);
+  // Leaves out the columns, but not the first, whose every cell is `empty`.
+  void DropEmpty(const std::string& empty);
+  // Cuts cells of the columns with these names, the widest first, until a row has at most `columns`
+  // or none of them is wider than 8.
+  void Fit(size_t columns, const std::vector<std::string>& names);
   std::string ToString() const;
 
  private:
+  std::vector<size_t> Widths() const;
+
   std::vector<bool> right_;
   std::vector<std::vector<std::string>> rows_;  // the head first
 };
@@ -29,9 +51,6 @@ class TextTable {
 // good one is and what it gives. Below a refused one, why, and what would allow it. At most 120
 // columns wide, but for what can't be broken.
 std::string SensorsTable(const std::vector<SourceStatus>& sources);
-
-// From the bodies of /api/v1/services and /api/v1/alerts. kParse when they are not what we expect.
-Result<std::string> StatusTable(const std::string& services, const std::string& alerts);
 
 // Series with their points as "table", "json" or "csv".
 class RangeText {

@@ -1,6 +1,7 @@
 #include "app/toml_section.h"
 
 #include <algorithm>
+#include <cmath>
 #include <sstream>
 
 #include "base/duration.h"
@@ -61,6 +62,22 @@ void TomlSection::Read(std::string_view key, std::vector<std::string>& values) {
   values = std::move(read);
 }
 
+void TomlSection::Read(std::string_view key, std::vector<int>& values) {
+  const toml::node* node = Node(key);
+  if (node == nullptr) return;
+  const toml::array* array = node->as_array();
+  if (array == nullptr) return Wrong(key, *node, "an array of whole numbers");
+  std::vector<int> read;
+  for (const toml::node& item : *array) {
+    const auto number = item.value_exact<int64_t>();
+    if (!number) return Wrong(key, item, "an array of whole numbers");
+    if (!std::in_range<int>(*number))
+      return Error(key, std::to_string(*number) + " is out of range");
+    read.push_back(static_cast<int>(*number));
+  }
+  values = std::move(read);
+}
+
 void TomlSection::Read(std::string_view key, std::map<std::string, std::string>& values) {
   const toml::node* node = Node(key);
   if (node == nullptr) return;
@@ -79,6 +96,42 @@ void TomlSection::Read(std::string_view key, std::chrono::milliseconds& value) {
   const auto duration = ParseDuration(*node->value<std::string>());
   if (!duration) return Error(key, duration.error().ToString());
   value = *duration;
+}
+
+void TomlSection::Read(std::string_view key, std::optional<std::chrono::milliseconds>& value) {
+  std::chrono::milliseconds read{-1};
+  Read(key, read);
+  if (read.count() >= 0) value = read;
+}
+
+void TomlSection::Read(std::string_view key, int& value) {
+  std::optional<int> read;
+  Read(key, read);
+  value = read.value_or(value);
+}
+
+void TomlSection::Read(std::string_view key, std::optional<int>& value) {
+  const toml::node* node = Node(key);
+  if (node == nullptr) return;
+  if (!node->is_integer()) return Wrong(key, *node, "a whole number");
+  const int64_t number = *node->value<int64_t>();
+  if (!std::in_range<int>(number)) return Error(key, std::to_string(number) + " is out of range");
+  value = static_cast<int>(number);
+}
+
+void TomlSection::Read(std::string_view key, double& value) {
+  const toml::node* node = Node(key);
+  if (node == nullptr) return;
+  if (!node->is_number()) return Wrong(key, *node, "a number");
+  const double number = *node->value<double>();
+  if (!std::isfinite(number)) return Error(key, "must be a finite number");
+  value = number;
+}
+
+void TomlSection::ReadSize(std::string_view key, std::optional<int64_t>& bytes) {
+  int64_t read = -1;
+  ReadSize(key, read);
+  if (read >= 0) bytes = read;
 }
 
 void TomlSection::ReadSize(std::string_view key, int64_t& bytes) {
@@ -123,15 +176,22 @@ void TomlSection::ReadInteger(std::string_view key, int& value, int least, int m
 
 void TomlSection::ReadChoice(std::string_view key, std::string& value,
                              std::initializer_list<std::string_view> choices) {
-  std::string read = value;
+  const std::span<const std::string_view> words(choices.begin(), choices.size());
+  if (const auto index = ReadWord(key, words)) value = words[*index];
+}
+
+std::optional<size_t> TomlSection::ReadWord(std::string_view key,
+                                            std::span<const std::string_view> words) {
+  std::string read;
+  const size_t findings = findings_.size();
   Read(key, read);
-  if (std::find(choices.begin(), choices.end(), read) != choices.end()) {
-    value = read;
-    return;
-  }
+  if (!Has(key) || findings_.size() != findings) return std::nullopt;
+  const auto found = std::ranges::find(words, read);
+  if (found != words.end()) return static_cast<size_t>(found - words.begin());
   std::string text = "\"" + read + "\" is not one of";
-  for (const std::string_view choice : choices) text += " \"" + std::string(choice) + "\"";
+  for (const std::string_view word : words) text += " \"" + std::string(word) + "\"";
   Error(key, text);
+  return std::nullopt;
 }
 
 const toml::table* TomlSection::Table(std::string_view key) {

@@ -5,8 +5,10 @@
 #include <initializer_list>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <toml++/toml.h>
@@ -36,15 +38,30 @@ class TomlSection {
   void Read(std::string_view key, std::string& value);
   void Read(std::string_view key, bool& value);
   void Read(std::string_view key, std::vector<std::string>& values);
+  void Read(std::string_view key, std::vector<int>& values);
   void Read(std::string_view key, std::map<std::string, std::string>& values);
   void Read(std::string_view key, std::chrono::milliseconds& value);
+  void Read(std::string_view key, std::optional<std::chrono::milliseconds>& value);
+  // Any number that fits: somebody else knows the limits.
+  void Read(std::string_view key, int& value);
+  void Read(std::string_view key, std::optional<int>& value);
+  void Read(std::string_view key, double& value);
   void ReadSize(std::string_view key, int64_t& bytes);
+  void ReadSize(std::string_view key, std::optional<int64_t>& bytes);
   // Both ends are allowed.
   void ReadNumber(std::string_view key, double& value, double least, double most);
   void ReadNumber(std::string_view key, std::optional<double>& value, double least, double most);
   void ReadInteger(std::string_view key, int& value, int least, int most);
   void ReadChoice(std::string_view key, std::string& value,
                   std::initializer_list<std::string_view> choices);
+  // Words that stand for values.
+  template <typename T>
+  void ReadChoice(std::string_view key, T& value,
+                  std::initializer_list<std::pair<std::string_view, T>> choices) {
+    std::vector<std::string_view> words;
+    for (const auto& [word, meaning] : choices) words.push_back(word);
+    if (const auto index = ReadWord(key, words)) value = (choices.begin() + *index)->second;
+  }
   // A table of this section; null when it is not there or no table.
   const toml::table* Table(std::string_view key);
   // The tables of [[key]]; empty when there is none.
@@ -58,9 +75,12 @@ class TomlSection {
   // "collector.power.interval"
   std::string PathOf(std::string_view key) const;
   void Error(std::string_view key, const std::string& text);
+  // `node`, at or below `key`, is not what is `expected`: "a string".
+  void Wrong(std::string_view key, const toml::node& node, std::string_view expected);
 
  private:
-  void Wrong(std::string_view key, const toml::node& node, std::string_view expected);
+  // Which of `words` it is; nothing when it is not there or none of them.
+  std::optional<size_t> ReadWord(std::string_view key, std::span<const std::string_view> words);
 
   const toml::table& table_;
   const std::string path_;

@@ -21,6 +21,8 @@ class FileRoot {
   static Result<FileRoot> Open(const std::string& path);
 
   const std::string& path() const { return path_; }
+  // Of the directory, opened with O_PATH: for openat(2) and its like.
+  int fd() const { return fd_.get(); }
   // `relative` below this root, as shown to people.
   std::string PathOf(std::string_view relative) const {
     return path_ + "/" + std::string(relative);

@@ -16,6 +16,13 @@ std::optional<int64_t> ParseIntFile(std::string_view text) {
   return ParseNumber<int64_t>(Trim(text));
 }
 
+std::optional<int64_t> NumberOfKey(std::string_view text, std::string_view key) {
+  for (std::string_view line : Split(text, '\n')) {
+    if (NextField(line) == key) return ParseNumber<int64_t>(Trim(line));
+  }
+  return std::nullopt;
+}
+
 std::string_view NextField(std::string_view& rest, char separator) {
   while (!rest.empty() && rest.front() == separator) rest.remove_prefix(1);
   const size_t end = std::min(rest.find(separator), rest.size());
@@ -76,6 +83,8 @@ std::string ToValidUtf8(std::string_view text) {
   }
   return out;
 }
+
+std::string InQuotes(std::string_view text) { return "\"" + std::string(text) + "\""; }
 
 std::string UniqueName(std::string_view name, std::set<std::string>& used) {
   std::string unique(name);

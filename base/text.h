@@ -26,6 +26,9 @@ std::optional<T> ParseNumber(std::string_view text) {
 // The integer that a file of the kernel holds, blanks around it allowed; nothing for anything else.
 std::optional<int64_t> ParseIntFile(std::string_view text);
 
+// The integer behind `key` in a text of "key integer" lines, as cpu.stat and vmstat have them.
+std::optional<int64_t> NumberOfKey(std::string_view text, std::string_view key);
+
 // Takes the next field that ends at `separator` off the front of `rest`; runs of the separator
 // count as one. Empty when nothing is left.
 std::string_view NextField(std::string_view& rest, char separator = ' ');
@@ -35,6 +38,9 @@ std::vector<std::string_view> Split(std::string_view text, char separator);
 
 // `text` as valid UTF-8: each byte that is not becomes U+FFFD.
 std::string ToValidUtf8(std::string_view text);
+
+// "text" with the quotes, for messages.
+std::string InQuotes(std::string_view text);
 
 // `name`, or "name#2", "name#3", … if that is used already; it is used from now on.
 std::string UniqueName(std::string_view name, std::set<std::string>& used);

@@ -1,10 +1,23 @@
 #include "collector/frame.h"
 
+#include <array>
+#include <cassert>
 #include <cerrno>
+#include <charconv>
 #include <cmath>
 #include <utility>
 
 namespace idlewatt {
+namespace {
+
+// "0.1": the fewest digits that read back to the same number.
+std::string ShortestText(double value) {
+  std::array<char, 32> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value);
+  return {digits.data(), end.ptr};
+}
+
+}  // namespace
 
 void Readings::Add(const Metric& metric, std::initializer_list<std::string_view> labels,
                    double value) {
@@ -18,6 +31,22 @@ bool Readings::Add(const std::shared_ptr<const Metric>& metric,
   const std::optional<SeriesId> series = registry->Intern(metric, labels, kMostSeries);
   if (series) samples.push_back({*series, value});
   return series.has_value();
+}
+
+void Readings::Add(const Histogram& histogram, std::initializer_list<std::string_view> labels,
+                   std::span<const double> bounds, std::span<const uint64_t> counts, double sum) {
+  assert(counts.size() == bounds.size() + 1);
+  std::vector<std::string_view> with_bound(labels);
+  with_bound.emplace_back();
+  uint64_t total = 0;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    total += counts[i];
+    const std::string bound = i < bounds.size() ? ShortestText(bounds[i]) : "+Inf";
+    with_bound.back() = bound;
+    samples.push_back({registry->Intern(histogram.bucket, with_bound), static_cast<double>(total)});
+  }
+  Add(histogram.sum, labels, sum);
+  Add(histogram.count, labels, static_cast<double>(total));
 }
 
 void Readings::AddSource(std::string source, std::string gives) {

@@ -69,6 +69,10 @@ struct Readings {
   // for it: see kMostSeries.
   bool Add(const std::shared_ptr<const Metric>& metric, std::span<const std::string_view> labels,
            double value);
+  // A histogram: how many values were at most each of `bounds` and above the one before, and in
+  // the last of `counts`, one more than there are bounds, how many were above all.
+  void Add(const Histogram& histogram, std::initializer_list<std::string_view> labels,
+           std::span<const double> bounds, std::span<const uint64_t> counts, double sum);
   void AddSource(std::string source, std::string gives);
   // Without a `remedy` it is RemedyFor(error).
   void AddRefused(std::string source, std::string gives, Error error, std::string remedy = {});

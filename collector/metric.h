@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <memory>
@@ -36,12 +37,62 @@ struct Metric {
   // How many decimals ring and history keep of its values; nothing: as its unit says. What a sensor
   // or a clock gives beyond them is noise, and noise can't be made smaller on the disk.
   std::optional<int> decimals = std::nullopt;
+  // The histogram that it is a part of; empty: none. See Histogram.
+  std::string_view histogram{};
 };
 
 // The same metric, of whose values ring and history keep so many decimals.
 constexpr Metric WithDecimals(Metric metric, int decimals) {
   metric.decimals = decimals;
   return metric;
+}
+
+// A histogram: declared once, as a Metric is, by MakeHistogram. Ring, history and API know its
+// parts, three counters named as Prometheus has them; /metrics and exports put them together again.
+// Readings::Add takes its values.
+struct Histogram {
+  Metric bucket;  // how many were at most `le`, the last of its labels
+  Metric sum;     // in the unit of the histogram
+  Metric count;
+};
+
+namespace detail {
+
+// A text that can be the argument of a template, so that what is made of it has static storage.
+template <size_t size>
+struct Literal {
+  consteval Literal(const char (&literal)[size]) { std::copy_n(literal, size, text.begin()); }
+  std::array<char, size> text{};  // its NUL too
+};
+
+template <Literal first, Literal second>
+inline constexpr auto kJoined = [] {
+  std::array<char, first.text.size() + second.text.size() - 2> joined{};
+  std::copy_n(second.text.begin(), second.text.size() - 1,
+              std::copy_n(first.text.begin(), first.text.size() - 1, joined.begin()));
+  return joined;
+}();
+
+template <Literal first, Literal second = "">
+constexpr std::string_view Joined() {
+  return {kJoined<first, second>.data(), kJoined<first, second>.size()};
+}
+
+}  // namespace detail
+
+template <detail::Literal name>
+consteval Histogram MakeHistogram(std::string_view unit, const LabelNames& labels,
+                                  std::string_view help) {
+  using detail::Joined;
+  Metric part{"", MetricKind::kCounter, "", labels, help};
+  part.histogram = Joined<name>();
+  Histogram histogram{part, part, part};
+  histogram.bucket.name = Joined<name, "_bucket">();
+  histogram.bucket.labels.names[labels.size()] = "le";
+  histogram.sum.name = Joined<name, "_sum">();
+  histogram.sum.unit = unit;
+  histogram.count.name = Joined<name, "_count">();
+  return histogram;
 }
 
 // The decimals that ring and history keep of this metric; nothing: all.

@@ -1,5 +1,6 @@
 #include "collector/port_owner.h"
 
+#include <functional>
 #include <set>
 #include <string>
 
@@ -50,6 +51,24 @@ std::optional<int32_t> FindPortOwner(const FileRoot& proc, uint16_t port) {
   const std::vector<int32_t> owners = FindPortOwners(proc, port);
   if (owners.empty()) return std::nullopt;
   return owners.front();
+}
+
+std::optional<int32_t> FindPortOwner(const FileRoot& proc, uint16_t port,
+                                     const std::function<bool(int32_t pid)>& is_wanted) {
+  const std::set<std::string> links = ListenerLinks(proc, port);
+  if (links.empty()) return std::nullopt;
+  const auto entries = proc.List("");
+  std::set<int32_t, std::greater<>> pids;
+  for (const std::string& entry : entries.value_or(std::vector<std::string>())) {
+    if (const auto pid = ParseNumber<int32_t>(entry)) pids.insert(*pid);
+  }
+  std::optional<int32_t> other;
+  for (const int32_t pid : pids) {
+    if (!HoldsAny(proc, std::to_string(pid), links)) continue;
+    if (is_wanted(pid)) return pid;
+    other = pid;
+  }
+  return other;
 }
 
 bool IsPortOwner(const FileRoot& proc, int32_t pid, uint16_t port) {

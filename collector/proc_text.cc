@@ -199,13 +199,8 @@ std::optional<std::string> CgroupGroup(std::string_view cgroup) {
 }
 
 Result<CgroupCpuStat> ParseCgroupCpuStat(std::string_view text) {
-  std::optional<int64_t> user;
-  std::optional<int64_t> system;
-  for (std::string_view line : Split(text, '\n')) {
-    const std::string_view key = NextField(line);
-    if (key == "user_usec") user = ParseNumber<int64_t>(Trim(line));
-    if (key == "system_usec") system = ParseNumber<int64_t>(Trim(line));
-  }
+  const std::optional<int64_t> user = NumberOfKey(text, "user_usec");
+  const std::optional<int64_t> system = NumberOfKey(text, "system_usec");
   if (!user || !system || *user < 0 || *system < 0) return NotParsed("cpu.stat", text);
   return CgroupCpuStat{Microseconds{*user}, Microseconds{*system}};
 }

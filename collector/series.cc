@@ -51,8 +51,7 @@ std::string Series::ToString() const {
   return out;
 }
 
-SeriesId SeriesRegistry::Intern(const Metric& metric,
-                                std::initializer_list<std::string_view> labels) {
+SeriesId SeriesRegistry::Intern(const Metric& metric, std::span<const std::string_view> labels) {
   assert(labels.size() == metric.labels.size());
   const MutexLock lock(mutex_);
   MakeKey(metric, labels, key_);

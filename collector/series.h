@@ -38,7 +38,10 @@ class SeriesRegistry {
  public:
   // The id for `metric` with these label values; a new one when never seen or ended. The number
   // of values must be metric.labels.size().
-  SeriesId Intern(const Metric& metric, std::initializer_list<std::string_view> labels);
+  SeriesId Intern(const Metric& metric, std::initializer_list<std::string_view> labels) {
+    return Intern(metric, std::span(labels.begin(), labels.size()));
+  }
+  SeriesId Intern(const Metric& metric, std::span<const std::string_view> labels);
   // The same for a metric of MakeMetric, which the series keeps alive. What gives such series is
   // not ours, and may give new ones at every tick, each kept for an hour: nothing when this one
   // would be new and there are `most` series already.

@@ -23,6 +23,8 @@ struct SupervisedRoot {
   std::string name;
   int32_t pid = 0;  // also the id of its session and process group
   std::optional<uint16_t> port;
+  // That holds its run and nothing else, as /proc/PID/cgroup has it; empty: it has none.
+  std::string cgroup{};
 };
 
 // A supervised root that was reaped since the last call, with the kernel's last word on its CPU

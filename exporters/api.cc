@@ -4,56 +4,28 @@
 #include <utility>
 
 #include "base/duration.h"
-#include "base/text.h"
 #include "collector/metrics.h"
-#include "exporters/json_views.h"
+#include "exporters/api_answers.h"
 #include "exporters/page.h"
 #include "exporters/prometheus_exporter.h"
+#include "exporters/service_api.h"
 
 namespace idlewatt {
 namespace {
 
 constexpr size_t kDefaultProcesses = 100;
+constexpr size_t kDefaultEvents = 1000;
 constexpr size_t kMostPoints = 50'000;
-
-HttpResponse JsonResponse(const Json& body) {
-  // A name that is not valid UTF-8 must not spoil the answer.
-  return {200, "application/json",
-          body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"};
-}
-
-HttpResponse BadRequest(const Error& error) {
-  return HttpResponse::Error(400, ErrorCodeName(error.code), error.ToString());
-}
-
-Result<size_t> LimitOf(const HttpRequest& request, size_t usual, size_t most) {
-  const auto text = request.Query("limit");
-  if (!text) return usual;
-  const auto limit = ParseNumber<size_t>(*text);
-  if (!limit || *limit == 0 || *limit > most) {
-    return Error{ErrorCode::kInvalid, "limit", 0,
-                 "must be a whole number from 1 to " + std::to_string(most)};
-  }
-  return *limit;
-}
 
 // since, until, step of a request; by default the last hour as it was measured.
 Result<RangeWindow> WindowOf(const HttpRequest& request, WallTime now) {
-  RangeWindow window{now - std::chrono::hours(1), now};
-  if (const auto since = request.Query("since")) {
-    ASSIGN_OR_RETURN(window.since, ParseTime(*since, now));
-  }
-  if (const auto until = request.Query("until")) {
-    ASSIGN_OR_RETURN(window.until, ParseTime(*until, now));
-  }
+  ASSIGN_OR_RETURN(const TimeSpan span, TimeSpanOf(request, now));
+  RangeWindow window{span.since, span.until};
   if (const auto step = request.Query("step")) {
     ASSIGN_OR_RETURN(window.step, ParseDuration(*step));
   }
   if (const auto function = request.Query("fn")) {
     ASSIGN_OR_RETURN(window.function, ParseRangeFunction(*function));
-  }
-  if (window.until < window.since) {
-    return Error{ErrorCode::kInvalid, "until", 0, "must not be before since"};
   }
   window.max_points = kMostPoints;
   return window;
@@ -99,7 +71,7 @@ HttpResponse SeriesList(const ApiSources& sources, const HttpRequest& request) {
 
 HttpResponse Storage(const ApiSources& sources) {
   const std::optional<StorageStatus> status = sources.storage();
-  if (!status) return HttpResponse::Error(503, "not_ready", "the daemon starts");
+  if (!status) return NotReady();
   const HistoryStats& history = status->history;
   return JsonResponse(
       {{"path", status->path},
@@ -117,7 +89,7 @@ HttpResponse Storage(const ApiSources& sources) {
 HttpResponse PowerHistory(const ApiSources& sources, const HttpRequest& request) {
   const Result<RangeWindow> window = WindowOf(request, sources.clock.Now().wall);
   if (!window) return BadRequest(window.error());
-  const Result<size_t> limit = LimitOf(request, kMostPoints, kMostPoints);
+  const Result<size_t> limit = NumberOf(request, "limit", kMostPoints, 1, kMostPoints);
   if (!limit) return BadRequest(limit.error());
   const Result<Selector> selector = Selector::Parse(metrics::kPowerWatts.name);
   if (!selector) return BadRequest(selector.error());
@@ -132,19 +104,20 @@ HttpResponse PowerHistory(const ApiSources& sources, const HttpRequest& request)
   return JsonResponse(body);
 }
 
-HttpResponse Services(const ApiSources& sources, const HttpRequest& request) {
-  Json all = ServicesJson(*sources.snapshot.Get(), sources.services());
-  constexpr std::string_view kPrefix = "/api/v1/services/";
-  if (!request.path.starts_with(kPrefix)) return JsonResponse(all);
-  const std::string name = request.path.substr(kPrefix.size());
-  for (const Json& row : all["services"]) {
-    if (row["name"] == name) return JsonResponse(row);
-  }
-  return HttpResponse::Error(404, "not_found", "there is no service \"" + name + "\"");
+HttpResponse Events(const ApiSources& sources, const HttpRequest& request) {
+  const Result<TimeSpan> span = TimeSpanOf(request, sources.clock.Now().wall);
+  if (!span) return BadRequest(span.error());
+  const Result<size_t> limit = NumberOf(request, "limit", kDefaultEvents, 1, kMostPoints);
+  if (!limit) return BadRequest(limit.error());
+  const auto events = sources.events(*span, *limit);
+  if (!events) return BadRequest(events.error());
+  return JsonResponse({{"since", FormatWallTime(span->since)},
+                       {"until", FormatWallTime(span->until)},
+                       {"events", EventsJson(*events)}});
 }
 
 HttpResponse Processes(const ApiSources& sources, const HttpRequest& request) {
-  const Result<size_t> limit = LimitOf(request, kDefaultProcesses, 1'000'000);
+  const Result<size_t> limit = NumberOf(request, "limit", kDefaultProcesses, 1, 1'000'000);
   if (!limit) return BadRequest(limit.error());
   return JsonResponse(ProcessesJson(*sources.snapshot.Get(), *limit));
 }
@@ -156,7 +129,7 @@ HttpResponse Ready(const ApiSources& sources) {
   return {200, "text/plain; charset=utf-8", "idlewatt is ready\n"};
 }
 
-// Handlers match by prefix; these answer at their own path only.
+// Endpoints match by prefix; these answer at their own path only.
 HttpServer::Handler Exactly(std::string path, HttpServer::Handler handler) {
   return [path = std::move(path), handler = std::move(handler)](const HttpRequest& request) {
     if (request.path == path || request.path == path + "/") return handler(request);
@@ -166,10 +139,10 @@ HttpServer::Handler Exactly(std::string path, HttpServer::Handler handler) {
 
 }  // namespace
 
-std::map<std::string, HttpServer::Handler> MakeHandlers(const ApiSources& sources) {
-  std::map<std::string, HttpServer::Handler> handlers;
+HttpServer::Endpoints MakeEndpoints(const ApiSources& sources) {
+  HttpServer::Endpoints endpoints;
   const auto add = [&](const std::string& path, HttpServer::Handler handler) {
-    handlers[path] = Exactly(path, std::move(handler));
+    endpoints[path].get = Exactly(path, std::move(handler));
   };
   using Request = HttpRequest;
   const ApiSources& s = sources;
@@ -177,7 +150,7 @@ std::map<std::string, HttpServer::Handler> MakeHandlers(const ApiSources& source
     return [s, view](const Request&) { return JsonResponse(view(*s.snapshot.Get())); };
   };
   const HttpServer::Handler summary = [s](const Request&) {
-    return JsonResponse(SummaryJson(*s.snapshot.Get(), s.services(), *s.alerts.Get()));
+    return JsonResponse(SummaryJson(*s.snapshot.Get(), s.Services(), *s.alerts.Get()));
   };
   add("/", [](const Request&) {
     return HttpResponse{200, "text/html; charset=utf-8", std::string(kPage)};
@@ -190,7 +163,7 @@ std::map<std::string, HttpServer::Handler> MakeHandlers(const ApiSources& source
     return HttpResponse{200, "text/plain; charset=utf-8", "idlewatt is healthy\n"};
   });
   add("/-/ready", [s](const Request&) { return Ready(s); });
-  handlers["/api/v1/services"] = [s](const Request& r) { return Services(s, r); };
+  add("/api/v1/events", [s](const Request& r) { return Events(s, r); });
   add("/api/v1/alerts", [s](const Request&) { return JsonResponse(AlertsJson(*s.alerts.Get())); });
   add("/api/v1/range", [s](const Request& r) { return Range(s, r); });
   add("/api/v1/storage", [s](const Request&) { return Storage(s); });
@@ -203,7 +176,13 @@ std::map<std::string, HttpServer::Handler> MakeHandlers(const ApiSources& source
     add(prefix + "thermal", snapshot_view(ThermalJson));
     add(prefix + "processes", [s](const Request& r) { return Processes(s, r); });
   }
-  return handlers;
+  AddServiceEndpoints(sources, endpoints);
+  return endpoints;
+}
+
+std::vector<ServiceStatus> ApiSources::Services() const {
+  const ServiceControl* services = control();
+  return services == nullptr ? std::vector<ServiceStatus>() : services->Status();
 }
 
 }  // namespace idlewatt

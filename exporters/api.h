@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,11 +9,12 @@
 #include "base/clock.h"
 #include "base/slot.h"
 #include "collector/snapshot.h"
+#include "exporters/api_answers.h"
 #include "exporters/http_server.h"
 #include "storage/history.h"
 #include "storage/range_query.h"
 #include "storage/series_query.h"
-#include "supervisor/status.h"
+#include "supervisor/service_control.h"
 
 namespace idlewatt {
 
@@ -24,23 +24,33 @@ struct StorageStatus {
   HistoryStats history;
 };
 
-// What the HTTP answers are made from. Everything is read, nothing is written or sampled.
+// What the HTTP answers are made from, and what they control.
 // Threads: the functions are called from several HTTP workers at once.
 struct ApiSources {
   const Slot<Snapshot>& snapshot;
   const Slot<std::vector<AlertStatus>>& alerts;
-  std::function<std::vector<ServiceStatus>()> services;
+  // The supervisor; null while the daemon starts.
+  std::function<ServiceControl*()> control;
+  // What must be shown to control anything; empty while the daemon starts.
+  std::function<std::string()> token;
+  // Reads the configuration file again and applies it.
+  std::function<Result<ReloadOutcome>()> reload;
   // Points of a selector from ring and history.
   std::function<Result<RangeAnswer>(const Selector&, const RangeWindow&)> range;
   // Series of the history; all of them without a selector.
   std::function<Result<SeriesAnswer>(const Selector*)> series;
+  // The newest events of the history, so many at most, oldest first.
+  std::function<Result<std::vector<HistoryEvent>>(const TimeSpan&, size_t)> events;
   // Nothing while the daemon starts.
   std::function<std::optional<StorageStatus>()> storage;
   const Clock& clock;
+
+  // None while the daemon starts.
+  std::vector<ServiceStatus> Services() const;
 };
 
-// The handlers of /metrics, /api/v1/, /api/system/, /-/ and the page. `sources` is copied; what
+// The endpoints of /metrics, /api/v1/, /api/system/, /-/ and the page. `sources` is copied; what
 // it refers to must outlive the server.
-std::map<std::string, HttpServer::Handler> MakeHandlers(const ApiSources& sources);
+HttpServer::Endpoints MakeEndpoints(const ApiSources& sources);
 
 }  // namespace idlewatt

@@ -4,10 +4,12 @@
 #include <civetweb.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <zlib.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <stop_token>
@@ -100,8 +102,21 @@ std::string Gzip(const std::string& text) {
 
 std::string_view OrEmpty(const char* text) { return text == nullptr ? "" : text; }
 
-// "name" of "name:port".
-std::string_view HostOf(std::string_view host) { return host.substr(0, host.rfind(':')); }
+// "name" of "name:port" and of "name".
+std::string_view HostOf(std::string_view host) {
+  const size_t colon = host.rfind(':');
+  if (colon == std::string_view::npos || host.find(']', colon) != std::string_view::npos) {
+    return host;
+  }
+  return host.substr(0, colon);
+}
+
+// A name that merely begins with "127." may be anybody's.
+bool IsLoopbackName(const std::string& name) {
+  in_addr ip{};
+  return name == "localhost" || name == "[::1]" ||
+         (::inet_pton(AF_INET, name.c_str(), &ip) == 1 && (ntohl(ip.s_addr) >> 24) == 127);
+}
 
 std::string Decode(std::string_view text) {
   std::string out(text.size() + 1, '\0');
@@ -113,10 +128,13 @@ std::string Decode(std::string_view text) {
 
 class CivetServer final : public HttpServer {
  public:
-  CivetServer(Listen listen, std::map<std::string, Handler> handlers)
-      : listen_(std::move(listen)), handlers_(std::move(handlers)) {}
+  CivetServer(Listen listen, Options options, Endpoints endpoints)
+      : options_(std::move(options)),
+        listen_(std::move(listen)),
+        endpoints_(std::move(endpoints)) {}
   ~CivetServer() override {
     if (context_ == nullptr) return;
+    stop_.request_stop();
     // The thread that accepts looks at the stop flag only when its wait of 2 s ends or somebody
     // connects: so somebody does.
     const std::jthread knock([this](const std::stop_token& stop) {
@@ -129,10 +147,11 @@ class CivetServer final : public HttpServer {
     mg_exit_library();
   }
 
-  Result<void> Run(const Options& options) {
+  Result<void> Run() {
     const std::string ports = listen_.address + ":" + std::to_string(listen_.port);
-    const std::string threads = std::to_string(options.threads);
-    const std::array<const char*, 11> settings{"listening_ports",
+    const std::string threads = std::to_string(options_.threads);
+    // Without the empty settings civetweb itself allows every origin in preflight requests.
+    const std::array<const char*, 15> settings{"listening_ports",
                                                ports.c_str(),
                                                "num_threads",
                                                threads.c_str(),
@@ -142,6 +161,10 @@ class CivetServer final : public HttpServer {
                                                "10000",
                                                "tcp_nodelay",
                                                "1",
+                                               "access_control_allow_origin",
+                                               "",
+                                               "access_control_allow_methods",
+                                               "",
                                                nullptr};
     mg_callbacks callbacks{};
     callbacks.log_message = [](const mg_connection*, const char*) { return 1; };
@@ -149,7 +172,7 @@ class CivetServer final : public HttpServer {
     context_ = mg_start(&callbacks, this, const_cast<const char**>(settings.data()));
     if (context_ == nullptr) {
       mg_exit_library();
-      return WhyNotListening(listen_, options.listen);
+      return WhyNotListening(listen_, options_.listen);
     }
     mg_server_port taken{};
     if (mg_get_server_ports(context_, 1, &taken) == 1) {
@@ -170,39 +193,70 @@ class CivetServer final : public HttpServer {
     request.method = OrEmpty(info.request_method);
     request.path = OrEmpty(info.local_uri);
     request.accept_encoding = OrEmpty(mg_get_header(connection, "Accept-Encoding"));
+    request.authorization = OrEmpty(mg_get_header(connection, "Authorization"));
     for (const std::string_view pair : Split(OrEmpty(info.query_string), '&')) {
       const size_t equals = std::min(pair.find('='), pair.size());
       request.query[Decode(pair.substr(0, equals))] =
           Decode(pair.substr(std::min(equals + 1, pair.size())));
     }
-    const HttpResponse response = static_cast<CivetServer*>(self)->Answer(connection, request);
+    auto& server = *static_cast<CivetServer*>(self);
+    const HttpResponse response = server.Answer(connection, request);
+    if (response.stream && request.method == "GET") return server.SendStream(connection, response);
     Send(connection, request, response);
     return response.status;
   }
 
-  HttpResponse Answer(const mg_connection* connection, const HttpRequest& request) const {
+  HttpResponse Answer(mg_connection* connection, HttpRequest& request) const {
     if (!IsAllowed(connection)) {
       return HttpResponse::Error(403, "forbidden", "Host or Origin is not this server");
     }
-    const Handler* handler = Find(request.path);
-    if (handler == nullptr) {
+    const Endpoint* endpoint = Find(request.path);
+    if (endpoint == nullptr) {
       return HttpResponse::Error(404, "not_found", "there is nothing at " + request.path);
     }
-    if (request.method != "GET" && request.method != "HEAD") {
-      return HttpResponse::Error(405, "method_not_allowed", request.path + " answers GET only");
+    const bool is_get = request.method == "GET" || request.method == "HEAD";
+    const bool is_post = request.method == "POST";
+    const Handler& handler = is_post ? endpoint->post : endpoint->get;
+    if (!(is_get || is_post) || !handler) return NotAllowed(request.path, *endpoint);
+    if (is_post && !ReadBody(connection, request.body)) {
+      return HttpResponse::Error(413, "too_large", "the body is incomplete or larger than 1 MiB");
     }
     // What a library may throw ends here.
     try {
-      return (*handler)(request);
+      return handler(request);
     } catch (const std::exception& e) {
       return HttpResponse::Error(500, "internal", e.what());
     }
   }
 
-  const Handler* Find(std::string path) const {
+  static HttpResponse NotAllowed(const std::string& path, const Endpoint& endpoint) {
+    const std::string methods = !endpoint.post ? "GET, HEAD"
+                                : endpoint.get ? "GET, HEAD, POST"
+                                               : "POST";
+    HttpResponse response =
+        HttpResponse::Error(405, "method_not_allowed", path + " answers " + methods + " only");
+    response.headers.emplace_back("Allow", methods);
+    return response;
+  }
+
+  // False when the client did not send all of it, or more than may be. civetweb drops what is left.
+  static bool ReadBody(mg_connection* connection, std::string& body) {
+    constexpr auto kMost = static_cast<long long>(HttpRequest::kMostBody);
+    const long long length = mg_get_request_info(connection)->content_length;
+    if (length > kMost) return false;
+    std::array<char, 16384> buffer{};
+    int got = 0;
+    while (body.size() <= HttpRequest::kMostBody &&
+           (got = mg_read(connection, buffer.data(), buffer.size())) > 0) {
+      body.append(buffer.data(), static_cast<size_t>(got));
+    }
+    return length < 0 ? got == 0 : body.size() == static_cast<size_t>(length);
+  }
+
+  const Endpoint* Find(std::string path) const {
     for (;;) {
-      const auto it = handlers_.find(path);
-      if (it != handlers_.end()) return &it->second;
+      const auto it = endpoints_.find(path);
+      if (it != endpoints_.end()) return &it->second;
       const size_t slash = path.rfind('/');
       if (slash == std::string::npos || slash == 0) return nullptr;
       path.resize(slash);
@@ -210,18 +264,30 @@ class CivetServer final : public HttpServer {
   }
 
   // A web page elsewhere must not reach us through the reader's browser: by a name of its own that
-  // resolves to loopback (Host), or by a request across sites (Origin).
+  // resolves to loopback (Host), by a request across sites (Origin), or by one that has no Origin,
+  // such as that of an image (Sec-Fetch-Site). Following a link to us is no harm: a document.
   bool IsAllowed(const mg_connection* connection) const {
     const std::string_view host = OrEmpty(mg_get_header(connection, "Host"));
-    if (listen_.IsLoopback()) {
-      const std::string_view name = HostOf(host);
-      if (name != "localhost" && !name.starts_with("127.") && name != "[::1]") return false;
+    if (listen_.IsLoopback() && !IsLoopbackName(std::string(HostOf(host)))) return false;
+    const std::string_view site = OrEmpty(mg_get_header(connection, "Sec-Fetch-Site"));
+    const bool is_elsewhere = site == "cross-site" || site == "same-site";
+    if (is_elsewhere && OrEmpty(mg_get_header(connection, "Sec-Fetch-Dest")) != "document") {
+      return false;
     }
     std::string_view origin = OrEmpty(mg_get_header(connection, "Origin"));
     if (origin.empty()) return true;
     const size_t scheme = origin.find("://");
     if (scheme != std::string_view::npos) origin.remove_prefix(scheme + 3);
     return origin == host;
+  }
+
+  static std::string Head(mg_connection* connection, const HttpResponse& response) {
+    std::string head = "HTTP/1.1 " + std::to_string(response.status) + " " +
+                       mg_get_response_code_text(connection, response.status) + "\r\n";
+    head += "Content-Type: " + response.content_type + "\r\n";
+    for (const auto& [name, value] : response.headers) head += name + ": " + value + "\r\n";
+    head += "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
+    return head;
   }
 
   static void Send(mg_connection* connection, const HttpRequest& request,
@@ -232,16 +298,55 @@ class CivetServer final : public HttpServer {
       zipped = Gzip(response.body);
     }
     const std::string& body = zipped.empty() ? response.body : zipped;
-    std::string head = "HTTP/1.1 " + std::to_string(response.status) + " " +
-                       mg_get_response_code_text(connection, response.status) + "\r\n";
-    head += "Content-Type: " + response.content_type + "\r\n";
+    std::string head = Head(connection, response);
     head += "Content-Length: " + std::to_string(body.size()) + "\r\n";
     if (!zipped.empty()) head += "Content-Encoding: gzip\r\n";
-    head += "Vary: Accept-Encoding\r\nCache-Control: no-store\r\n";
-    head += "X-Content-Type-Options: nosniff\r\n\r\n";
+    head += "Vary: Accept-Encoding\r\n\r\n";
     mg_write(connection, head.data(), head.size());
     if (request.method != "HEAD") mg_write(connection, body.data(), body.size());
   }
+
+  int SendStream(mg_connection* connection, const HttpResponse& response) {
+    const mg_request_info& info = *mg_get_request_info(connection);
+    // civetweb keeps the descriptor to itself, and can neither see that a client went away nor
+    // end a write when the server stops.
+    const int socket =
+        FindConnection(listen_.port, info.remote_addr, static_cast<uint16_t>(info.remote_port));
+    const StreamPlace place(open_streams_);
+    if (socket < 0 || place.number() > options_.streams) {
+      HttpResponse busy = HttpResponse::Error(
+          503, "busy", "all " + std::to_string(options_.streams) + " streams are in use");
+      busy.headers.emplace_back("Retry-After", "5");
+      Send(connection, {}, busy);
+      return busy.status;
+    }
+    const std::string head = Head(connection, response) + "Transfer-Encoding: chunked\r\n\r\n";
+    mg_write(connection, head.data(), head.size());
+    SocketStream stream(socket, options_.stream_patience, stop_.get_token());
+    try {
+      response.stream(stream);
+      stream.Finish();
+    } catch (const std::exception& e) {
+      spdlog::error("a stream ended early: {}", e.what());
+    }
+    // civetweb would take the next request of a client whose answer has no end.
+    if (!stream.finished()) ::shutdown(socket, SHUT_RDWR);
+    return response.status;
+  }
+
+  // One of the streams that are open.
+  class StreamPlace {
+   public:
+    explicit StreamPlace(std::atomic<int>& open) : open_(open), number_(++open) {}
+    StreamPlace(const StreamPlace&) = delete;
+    StreamPlace& operator=(const StreamPlace&) = delete;
+    ~StreamPlace() { --open_; }
+    int number() const { return number_; }
+
+   private:
+    std::atomic<int>& open_;
+    const int number_;
+  };
 
   void Connect() const {
     const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -250,8 +355,11 @@ class CivetServer final : public HttpServer {
     (void)::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   }
 
+  const Options options_;
   Listen listen_;
-  const std::map<std::string, Handler> handlers_;
+  const Endpoints endpoints_;
+  std::stop_source stop_;
+  std::atomic<int> open_streams_ = 0;
   mg_context* context_ = nullptr;
 };
 
@@ -278,12 +386,11 @@ Result<void> CheckListen(const HttpServer::Options& options) {
   return {};
 }
 
-Result<std::unique_ptr<HttpServer>> HttpServer::Start(const Options& options,
-                                                      std::map<std::string, Handler> handlers) {
+Result<std::unique_ptr<HttpServer>> HttpServer::Start(const Options& options, Endpoints endpoints) {
   RETURN_IF_ERROR(CheckListen(options));
   ASSIGN_OR_RETURN(Listen listen, ParseListen(options.listen));
-  auto server = std::make_unique<CivetServer>(std::move(listen), std::move(handlers));
-  RETURN_IF_ERROR(server->Run(options));
+  auto server = std::make_unique<CivetServer>(std::move(listen), options, std::move(endpoints));
+  RETURN_IF_ERROR(server->Run());
   return std::unique_ptr<HttpServer>(std::move(server));
 }
 

@@ -69,38 +69,51 @@ void AddMeasured(const Snapshot& snapshot, const std::string& name, std::string_
   row["connections"] = OrNull(ValueOf(snapshot, metrics::kServiceConnections, {name}));
 }
 
+Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+Json LastExitJson(const std::optional<LastExit>& exit) {
+  if (!exit) return nullptr;
+  const bool by_code = exit->kind == LastExit::Kind::kCode;
+  const bool out_of_memory = exit->kind == LastExit::Kind::kOutOfMemory;
+  const bool by_signal = exit->kind == LastExit::Kind::kSignal || out_of_memory;
+  const bool known = exit->kind != LastExit::Kind::kUnknown;
+  return {{"code", by_code ? Json(exit->value) : Json(nullptr)},
+          {"signal", by_signal ? Json(exit->value) : Json(nullptr)},
+          {"out_of_memory", known ? Json(out_of_memory) : Json(nullptr)},
+          {"at", FormatWallTime(exit->at)},
+          {"text", exit->text},
+          {"lines", exit->lines}};
+}
+
 Json SupervisedRow(const Snapshot& snapshot, const ServiceStatus& status) {
   Json row = {{"name", status.name},
               {"kind", "supervised"},
               {"state", ServiceStateName(status.state)},
-              {"adopted", false},
+              {"adopted", status.adopted},
               {"pid", OrNull(status.pid)},
               {"port", OrNull(status.port)},
-              {"model", status.model.empty() ? Json(nullptr) : Json(status.model)},
+              {"model", TextOrNull(status.model)},
               {"ready", status.ready},
               {"uptime_seconds", OrNull(status.uptime_seconds)},
               {"started_at", TimeOrNull(status.started_at)},
-              {"restart_attempts", 0},
-              {"next_retry_at", nullptr},
-              {"last_exit", nullptr},
-              {"failure", status.failure.empty() ? Json(nullptr) : Json(status.failure)},
+              {"restart_attempts", status.restart_attempts},
+              {"next_retry_at", TimeOrNull(status.next_retry_at)},
+              {"backoff_seconds", OrNull(status.backoff_seconds)},
+              {"restarts", Json(Json::object_t(status.restarts.begin(), status.restarts.end()))},
+              {"last_exit", LastExitJson(status.last_exit)},
+              {"failure", TextOrNull(status.failure)},
+              {"note", TextOrNull(status.note)},
+              {"profiles", status.profiles},
               {"log", status.log_path}};
-  if (const auto& exit = status.last_exit) {
-    Json& row_exit = row["last_exit"];
-    row_exit = {{"text", exit->text}, {"at", FormatWallTime(exit->at)}};
-    row_exit["code"] = exit->kind == LastExit::Kind::kCode ? Json(exit->value) : Json(nullptr);
-    row_exit["signal"] = exit->kind == LastExit::Kind::kSignal ? Json(exit->value) : Json(nullptr);
-    row_exit["last_output"] = status.last_output;
-  }
   AddMeasured(snapshot, status.name, "supervised", row);
   return row;
 }
 
 Json MeasuredRow(const Snapshot& snapshot, const std::string& name, const std::string& kind) {
   Json row = {{"name", name}, {"kind", kind}};
-  for (const char* unknown :
-       {"state", "adopted", "pid", "port", "model", "ready", "uptime_seconds", "started_at",
-        "restart_attempts", "next_retry_at", "last_exit", "failure", "log"}) {
+  for (const char* unknown : {"state", "adopted", "pid", "port", "model", "ready", "uptime_seconds",
+                              "started_at", "restart_attempts", "next_retry_at", "backoff_seconds",
+                              "restarts", "last_exit", "failure", "note", "profiles", "log"}) {
     row[unknown] = nullptr;
   }
   AddMeasured(snapshot, name, kind, row);
@@ -132,6 +145,50 @@ Json ServicesJson(const Snapshot& snapshot, const std::vector<ServiceStatus>& su
     running += processes > 0 ? 1 : 0;
   }
   return {{"total", rows.size()}, {"ready", ready}, {"running", running}, {"services", rows}};
+}
+
+std::optional<Json> ServiceJson(const Snapshot& snapshot,
+                                const std::vector<ServiceStatus>& supervised,
+                                std::string_view name) {
+  Json all = ServicesJson(snapshot, supervised);
+  for (Json& row : all["services"]) {
+    if (row["name"] == name) return std::move(row);
+  }
+  return std::nullopt;
+}
+
+Json StateChangeJson(const StateChange& change) {
+  return {{"number", change.number},           {"at", FormatWallTime(change.at)},
+          {"service", change.service},         {"from", ServiceStateName(change.from)},
+          {"to", ServiceStateName(change.to)}, {"reason", change.reason}};
+}
+
+Json ProfilesJson(const std::vector<ProfileStatus>& profiles) {
+  Json rows = Json::array();
+  for (const ProfileStatus& profile : profiles) {
+    rows.push_back(
+        {{"name", profile.name}, {"active", profile.active}, {"services", profile.services}});
+  }
+  return rows;
+}
+
+Json ReloadJson(const ReloadOutcome& outcome) {
+  return {{"added", outcome.added},
+          {"removed", outcome.removed},
+          {"restarted", outcome.restarted},
+          {"updated", outcome.updated}};
+}
+
+Json EventsJson(const std::vector<HistoryEvent>& events) {
+  Json rows = Json::array();
+  for (const HistoryEvent& event : events) {
+    Json detail = Json::parse(event.detail_json, nullptr, /*allow_exceptions=*/false);
+    rows.push_back({{"time", FormatWallTime(WallTime(std::chrono::milliseconds(event.time_ms)))},
+                    {"kind", event.kind},
+                    {"service", TextOrNull(event.service)},
+                    {"detail", detail.is_discarded() ? Json(nullptr) : std::move(detail)}});
+  }
+  return rows;
 }
 
 Json ProcessesJson(const Snapshot& snapshot, size_t limit) {

@@ -3,13 +3,16 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "analysis/alerts.h"
 #include "collector/snapshot.h"
+#include "storage/history_store.h"
 #include "storage/range_query.h"
 #include "storage/series_query.h"
-#include "supervisor/status.h"
+#include "supervisor/service_control.h"
 
 namespace idlewatt {
 
@@ -18,6 +21,18 @@ using Json = nlohmann::ordered_json;
 // {"total","ready","running","services":[…]}: supervised services first, whatever their state;
 // then the watched ones, and the discovered ones that have processes.
 Json ServicesJson(const Snapshot& snapshot, const std::vector<ServiceStatus>& supervised);
+// One of its rows; nothing when no service has this name.
+std::optional<Json> ServiceJson(const Snapshot& snapshot,
+                                const std::vector<ServiceStatus>& supervised,
+                                std::string_view name);
+// {"number","at","service","from","to","reason"}
+Json StateChangeJson(const StateChange& change);
+// [{"name","active","services":[…]}]
+Json ProfilesJson(const std::vector<ProfileStatus>& profiles);
+// {"added":[…],"removed":[…],"restarted":[…],"updated":[…]}
+Json ReloadJson(const ReloadOutcome& outcome);
+// [{"time","kind","service","detail":{…}}]
+Json EventsJson(const std::vector<HistoryEvent>& events);
 // {"total","processes":[…]}, those that use most CPU first, at most `limit`.
 Json ProcessesJson(const Snapshot& snapshot, size_t limit);
 // {"watts","source","domains":[…],"batteries":[…],"services":[…]}

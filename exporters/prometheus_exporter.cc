@@ -2,9 +2,14 @@
 
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
+#include <limits>
+#include <map>
 #include <ostream>
 #include <streambuf>
+#include <utility>
 
+#include "base/text.h"
 #include "exporters/version.h"
 
 namespace idlewatt {
@@ -39,13 +44,20 @@ prometheus::MetricFamily FamilyOf(const Metric& metric) {
   return family;
 }
 
+// The first `count` labels of `series`.
+std::vector<prometheus::ClientMetric::Label> LabelsOf(const Series& series, size_t count) {
+  std::vector<prometheus::ClientMetric::Label> labels;
+  labels.reserve(count);
+  for (size_t i = 0; i < count; ++i) {
+    labels.push_back({std::string(series.metric->labels.names[i]), series.labels[i]});
+  }
+  return labels;
+}
+
 prometheus::ClientMetric ClientMetricOf(const SnapshotValue& value) {
   prometheus::ClientMetric client;
   const Series& series = *value.series;
-  client.label.reserve(series.labels.size());
-  for (size_t i = 0; i < series.labels.size(); ++i) {
-    client.label.push_back({std::string(series.metric->labels.names[i]), series.labels[i]});
-  }
+  client.label = LabelsOf(series, series.labels.size());
   if (series.metric->untyped) {
     client.untyped.value = value.value;
   } else if (series.metric->kind == MetricKind::kCounter) {
@@ -55,6 +67,55 @@ prometheus::ClientMetric ClientMetricOf(const SnapshotValue& value) {
   }
   return client;
 }
+
+// Puts the parts of histograms together again: a snapshot has them in the order of their names, not
+// beside each other, and their buckets in the order of texts.
+class Histograms {
+ public:
+  void Add(const SnapshotValue& part) {
+    const Series& series = *part.series;
+    const Metric& metric = *series.metric;
+    const std::string_view kind = metric.name.substr(metric.histogram.size());
+    const size_t labels = series.labels.size() - (kind == "_bucket" ? 1 : 0);
+    const auto end = series.labels.begin() + static_cast<ptrdiff_t>(labels);
+    Family& family = families_.try_emplace(metric.histogram, Family{&metric, {}}).first->second;
+    prometheus::ClientMetric& client = family.members[{series.labels.begin(), end}];
+    if (client.label.empty()) client.label = LabelsOf(series, labels);
+    if (kind == "_bucket") {
+      client.histogram.bucket.push_back(
+          {static_cast<uint64_t>(part.value), BoundOf(series.labels.back())});
+    } else if (kind == "_count") {
+      client.histogram.sample_count = static_cast<uint64_t>(part.value);
+    } else {
+      client.histogram.sample_sum = part.value;
+    }
+  }
+
+  void MoveTo(std::vector<prometheus::MetricFamily>& out) {
+    for (auto& [name, family] : families_) {
+      prometheus::MetricFamily& added = out.emplace_back(FamilyOf(*family.part));
+      added.name = name;
+      added.type = prometheus::MetricType::Histogram;
+      for (auto& [labels, client] : family.members) {
+        std::ranges::sort(client.histogram.bucket, {}, &Bucket::upper_bound);
+        added.metric.push_back(std::move(client));
+      }
+    }
+  }
+
+ private:
+  using Bucket = prometheus::ClientMetric::Bucket;
+  struct Family {
+    const Metric* part = nullptr;                                          // any of them
+    std::map<std::vector<std::string>, prometheus::ClientMetric> members;  // by labels
+  };
+
+  static double BoundOf(std::string_view le) {
+    return ParseNumber<double>(le).value_or(std::numeric_limits<double>::infinity());
+  }
+
+  std::map<std::string_view, Family> families_;
+};
 
 // What a stream writes, appended to a text that has its room already: a string stream grows from
 // nothing at each scrape, and the kernel clears every new page.
@@ -93,11 +154,17 @@ std::vector<prometheus::MetricFamily> SnapshotCollectable::Collect() const {
   build.gauge.value = 1;
   families.push_back(FamilyOf(kBuildInfo));
   families.back().metric.push_back(std::move(build));
+  Histograms histograms;
   for (const SnapshotValue& value : snapshot->values) {  // sorted by name
     const Metric& metric = *value.series->metric;
+    if (!metric.histogram.empty()) {
+      histograms.Add(value);
+      continue;
+    }
     if (families.back().name != metric.name) families.push_back(FamilyOf(metric));
     families.back().metric.push_back(ClientMetricOf(value));
   }
+  histograms.MoveTo(families);
   return families;
 }
 

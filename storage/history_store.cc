@@ -218,8 +218,14 @@ Result<void> HistoryStore::WriteFamily(const Metric& metric) {
   Statement& upsert = *connection_->upsert_family;
   const bool counter = metric.kind == MetricKind::kCounter;
   std::string_view name = metric.name;
-  if (counter && name.ends_with("_total")) name.remove_suffix(6);
-  const std::string_view type = metric.untyped ? "unknown" : counter ? "counter" : "gauge";
+  std::string_view type = metric.untyped ? "unknown" : counter ? "counter" : "gauge";
+  if (!metric.histogram.empty()) {
+    if (!name.ends_with("_sum")) return {};  // of the parts it alone has the unit of the family
+    name = metric.histogram;
+    type = "histogram";
+  } else if (counter && name.ends_with("_total")) {
+    name.remove_suffix(6);
+  }
   upsert.Bind(1, name);
   upsert.Bind(2, type);
   upsert.Bind(3, metric.unit);

@@ -1,32 +1,16 @@
 #include "storage/selector.h"
 
-#include <regex.h>
-
 #include <algorithm>
-#include <array>
+#include <utility>
 
 namespace idlewatt {
 namespace {
 
 constexpr size_t kMaxText = 4096;
-constexpr size_t kMaxPattern = 256;
 constexpr size_t kMaxMatchers = 16;
-constexpr int kMaxPluses = 4;
 
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
-// glibc spends exponential time on back references and memory on nested intervals and pluses: it
-// turns X+ into XX*, so that each plus can double what it has made of the pattern so far.
-bool IsCostly(std::string_view pattern) {
-  int pluses = 0;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern[i] == '{') return true;
-    if (pattern[i] == '+' && ++pluses > kMaxPluses) return true;
-    if (pattern[i] == '\\' && ++i < pattern.size() && IsDigit(pattern[i])) return true;
-  }
-  return false;
-}
 
 // Walks over the text of a selector.
 class SelectorParser {
@@ -109,49 +93,13 @@ Result<LabelMatcher> SelectorParser::TakeMatcher() {
   }
   ASSIGN_OR_RETURN(matcher.value, TakeQuoted());
   if (matcher.kind == Kind::kMatches || matcher.kind == Kind::kMatchesNot) {
-    ASSIGN_OR_RETURN(LabelPattern pattern, LabelPattern::Compile(matcher.value));
-    matcher.pattern = std::make_shared<const LabelPattern>(std::move(pattern));
+    ASSIGN_OR_RETURN(Regex pattern, Regex::Compile(matcher.value));
+    matcher.pattern = std::make_shared<const Regex>(std::move(pattern));
   }
   return matcher;
 }
 
 }  // namespace
-
-void detail::RegexDeleter::operator()(re_pattern_buffer* regex) const {
-  regfree(regex);
-  delete regex;
-}
-
-Result<LabelPattern> LabelPattern::Compile(std::string_view pattern) {
-  auto refuse = [&pattern](std::string why) {
-    return Error{ErrorCode::kInvalid, "regular expression \"" + std::string(pattern) + "\"", 0,
-                 std::move(why)};
-  };
-  if (pattern.size() > kMaxPattern) {
-    return Error{ErrorCode::kInvalid, "regular expression", 0, "longer than 256 bytes"};
-  }
-  if (pattern.find('\0') != std::string_view::npos) return refuse("holds a NUL byte");
-  if (IsCostly(pattern))
-    return refuse("{n,m}, back references and more than 4 of + are not supported");
-  auto compiled = std::make_unique<regex_t>();
-  const int code = regcomp(compiled.get(), std::string(pattern).c_str(), REG_EXTENDED);
-  if (code != 0) {
-    std::array<char, 128> message{};
-    regerror(code, compiled.get(), message.data(), message.size());
-    return refuse(message.data());
-  }
-  LabelPattern result;
-  result.regex_.reset(compiled.release());
-  return result;
-}
-
-bool LabelPattern::Matches(std::string_view text) const {
-  // POSIX takes the leftmost, then the longest match: if the whole text matches, that is it.
-  regmatch_t match{0, static_cast<regoff_t>(text.size())};
-  const char* start = text.empty() ? "" : text.data();
-  if (regexec(regex_.get(), start, 1, &match, REG_STARTEND) != 0) return false;
-  return match.rm_so == 0 && match.rm_eo == static_cast<regoff_t>(text.size());
-}
 
 bool LabelMatcher::Matches(const Labels& labels) const {
   const auto found = std::find_if(labels.begin(), labels.end(),

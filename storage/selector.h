@@ -5,39 +5,19 @@
 #include <string_view>
 #include <vector>
 
+#include "base/regex.h"
 #include "base/result.h"
 #include "storage/labels.h"
 
-struct re_pattern_buffer;
-
 namespace idlewatt {
-
-namespace detail {
-struct RegexDeleter {
-  void operator()(re_pattern_buffer* regex) const;
-};
-}  // namespace detail
-
-// A compiled regular expression that matches only a whole text, as in Prometheus.
-// POSIX extended syntax of at most 256 bytes, without {n,m} and back references and with at most
-// four +: what is left needs little time and memory, so that a request can't hurt.
-// Threads: one.
-class LabelPattern {
- public:
-  // kInvalid with the reason.
-  static Result<LabelPattern> Compile(std::string_view pattern);
-  bool Matches(std::string_view text) const;
-
- private:
-  std::unique_ptr<re_pattern_buffer, detail::RegexDeleter> regex_;
-};
 
 struct LabelMatcher {
   enum class Kind { kEqual, kNotEqual, kMatches, kMatchesNot };
   std::string label;
   Kind kind = Kind::kEqual;
   std::string value;
-  std::shared_ptr<const LabelPattern> pattern;  // for kMatches and kMatchesNot
+  // For kMatches and kMatchesNot: of the whole value, as in Prometheus.
+  std::shared_ptr<const Regex> pattern;
 
   bool Matches(const Labels& labels) const;
 };

@@ -5,49 +5,36 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-
-#include "base/text.h"
+#include <utility>
 
 namespace idlewatt {
 
-void Output::Open(UniqueFd pipe) {
-  pipe_ = std::move(pipe);
-  tail_.clear();
+Output::Output(LogFile log, std::shared_ptr<LogTail> tail)
+    : log_(std::move(log)), tail_(std::move(tail)) {
+  tail_->Append(log_.ReadEnd(LogTail::kDefaultCapacity));
+  BeginRun();
 }
 
-void Output::Drain() {
-  std::array<char, size_t{64} << 10> buffer;  // as large as a pipe: one read empties it
-  for (size_t taken = 0; pipe_ && taken < kTurnBytes;) {
-    const ssize_t count = ::read(pipe_.get(), buffer.data(), buffer.size());
+Output::Drained Output::Drain(int pipe, const std::function<void(std::string_view)>& on_data) {
+  std::array<char, size_t{256} << 10> buffer;
+  for (size_t taken = 0; taken < kTurnBytes;) {
+    const ssize_t count = ::read(pipe, buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && errno == EAGAIN) return;
-    if (count <= 0) {
-      pipe_.reset();
-      return;
-    }
-    Take({buffer.data(), static_cast<size_t>(count)});
-    taken += static_cast<size_t>(count);
+    if (count < 0 && errno == EAGAIN) return Drained::kEmpty;
+    if (count <= 0) return Drained::kEnd;
+    const std::string_view data(buffer.data(), static_cast<size_t>(count));
+    log_.Append(data);
+    tail_->Append(data);
+    if (on_data) on_data(data);
+    taken += data.size();
   }
-}
-
-void Output::Close() {
-  Drain();
-  pipe_.reset();
-  log_.Close();
-}
-
-void Output::Take(std::string_view data) {
-  log_.Append(data);
-  tail_ += data.substr(data.size() - std::min(data.size(), kTailBytes));
-  if (tail_.size() > kTailBytes) tail_.erase(0, tail_.size() - kTailBytes);
+  return Drained::kMore;
 }
 
 std::vector<std::string> Output::LastLines() const {
-  std::vector<std::string_view> lines = Split(tail_, '\n');
-  if (lines.size() > kTailLines) lines.erase(lines.begin(), lines.end() - kTailLines);
-  std::vector<std::string> out;
-  for (const std::string_view line : lines) out.push_back(ToValidUtf8(line));
-  return out;
+  const uint64_t end = tail_->end();
+  return tail_->LastLines(kLastLines,
+                          std::max(run_begin_, end - std::min<uint64_t>(end, kLastBytes)));
 }
 
 }  // namespace idlewatt

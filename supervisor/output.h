@@ -1,46 +1,54 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "base/unique_fd.h"
 #include "supervisor/log_file.h"
+#include "supervisor/log_tail.h"
 
 namespace idlewatt {
 
-// What a service writes: taken from its pipe, put into its log, the last lines kept.
-// Memory is bounded by kTailBytes and one buffer on the stack, whatever the service writes.
+// What a service writes: taken from the pipes of its runs, put into its log and into its tail.
+// Memory is bounded by the tail and one buffer on the stack, whatever the service writes.
 // Threads: supervisor loop only.
-// Owns:    the read end of the pipe and the log.
+// Owns:    the log. The pipes stay the caller's.
 class Output {
  public:
-  explicit Output(LogFile log) : log_(std::move(log)) {}
+  // The tail begins with the end of the log that is there, from an earlier daemon.
+  Output(LogFile log, std::shared_ptr<LogTail> tail);
 
-  // Begins with a new run; the lines of the one before are forgotten.
-  void Open(UniqueFd pipe);
-  // Reads until the pipe is empty, or kTurnBytes, so that one flood does not starve the other
-  // services. Closes the pipe when nobody can write to it any more.
-  void Drain();
-  // Takes what is there and closes pipe and log, whoever else may still hold the other end.
-  void Close();
+  enum class Drained {
+    kEmpty,  // nothing is left in the pipe
+    kMore,   // kTurnBytes were taken, so that one flood does not starve the other services
+    kEnd,    // nobody can write to it any more
+  };
+  // Takes what is in `pipe`, which must be non-blocking, and hands each piece to `on_data` (may be
+  // empty) once it is in the log.
+  Drained Drain(int pipe, const std::function<void(std::string_view)>& on_data);
 
-  int pipe() const { return pipe_.get(); }  // -1 when closed
+  // A run begins: LastLines gives no lines of those before.
+  void BeginRun() { run_begin_ = tail_->end(); }
+  // The log's file; the next write opens it again.
+  void Close() { log_.Close(); }
+
+  LogFile& log() { return log_; }
   const LogFile& log() const { return log_; }
-  // At most kTailLines, oldest first, as valid UTF-8. The first may lack its beginning.
+  // The last lines of the run: at most kLastLines of at most kLastBytes together, oldest first, as
+  // valid UTF-8. The first may lack its beginning.
   std::vector<std::string> LastLines() const;
 
-  static constexpr size_t kTurnBytes = size_t{256} << 10;
-  static constexpr size_t kTailBytes = size_t{4} << 10;
-  static constexpr size_t kTailLines = 10;
+  static constexpr size_t kTurnBytes = size_t{1} << 20;  // a full pipe
+  static constexpr size_t kLastBytes = size_t{4} << 10;
+  static constexpr size_t kLastLines = 10;
 
  private:
-  void Take(std::string_view data);
-
-  UniqueFd pipe_;
   LogFile log_;
-  std::string tail_;  // the last kTailBytes of this run
+  std::shared_ptr<LogTail> tail_;  // never null
+  uint64_t run_begin_ = 0;         // a position of the tail
 };
 
 }  // namespace idlewatt

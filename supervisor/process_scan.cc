@@ -32,6 +32,13 @@ Result<ProcessInfo> ParseStat(std::string_view stat) {
   return ProcessInfo{*pid, *parent, *group, *session, fields[0][0], *threads, *start};
 }
 
+std::optional<ProcessInfo> ReadProcess(const FileRoot& proc, pid_t pid) {
+  std::string stat;
+  if (!proc.ReadInto(std::to_string(pid) + "/stat", stat)) return std::nullopt;
+  const Result<ProcessInfo> process = ParseStat(stat);
+  return process ? std::optional(*process) : std::nullopt;
+}
+
 ProcessScan::ProcessScan(const FileRoot& proc) : proc_(proc) {
   const Result<std::vector<std::string>> names = proc.List(".");
   if (!names) return;
@@ -56,15 +63,22 @@ bool ProcessScan::Descends(pid_t pid, pid_t ancestor) const {
   return false;
 }
 
-std::vector<ProcessInfo> ProcessScan::MembersOf(pid_t root, const ServiceMarker& marker,
+std::vector<ProcessInfo> ProcessScan::MembersOf(const RunScope& scope,
                                                 const KnownMembers& known) const {
   const pid_t self = ::getpid();
+  const auto entry = index_.find(scope.root);
+  const bool owns_number =
+      entry != index_.end() && processes_[entry->second].start_ticks == scope.root_start_ticks;
+  const auto is_below_root = [&](const ProcessInfo& p) {
+    return owns_number &&
+           (p.session == scope.root || p.group == scope.root || Descends(p.pid, scope.root));
+  };
   std::vector<ProcessInfo> members;
   for (const ProcessInfo& p : processes_) {
-    if (p.pid == root || p.pid == self || !p.IsAlive()) continue;
-    if (p.session == root || p.group == root || Descends(p.pid, root) || StillKnown(p.pid, known) ||
-        StillKnown(p.parent, known) || StillKnown(p.session, known) ||
-        (Descends(p.pid, self) && HasMarker(p.pid, marker))) {
+    if ((owns_number && p.pid == scope.root) || p.pid == self || !p.IsAlive()) continue;
+    if (is_below_root(p) || StillKnown(p.pid, known) || StillKnown(p.parent, known) ||
+        StillKnown(p.session, known) ||
+        ((scope.adopted || Descends(p.pid, self)) && HasMarker(p.pid, scope.marker))) {
       members.push_back(p);
     }
   }
@@ -80,27 +94,34 @@ bool ProcessScan::StillKnown(pid_t pid, const KnownMembers& known) const {
   return now == index_.end() || processes_[now->second].start_ticks == member->second;
 }
 
-std::optional<pid_t> ProcessScan::FindEarlierRun(const ServiceMarker& marker) const {
+std::vector<ProcessScan::Left> ProcessScan::FindLeft(const std::string& data_dir) const {
   const pid_t self = ::getpid();
-  const auto found = std::ranges::find_if(processes_, [&](const ProcessInfo& p) {
-    return p.pid != self && p.IsAlive() && !Descends(p.pid, self) && HasMarker(p.pid, marker);
-  });
-  if (found == processes_.end()) return std::nullopt;
-  return found->pid;
+  std::vector<Left> left;
+  for (const ProcessInfo& p : processes_) {
+    if (p.pid == self || !p.IsAlive() || Variable(p.pid, kDataDirVariable) != data_dir) continue;
+    if (Descends(p.pid, self)) continue;
+    if (const auto service = Variable(p.pid, kServiceVariable)) left.push_back({*service, p});
+  }
+  return left;
 }
 
 bool ProcessScan::HasMarker(pid_t pid, const ServiceMarker& marker) const {
+  return Variable(pid, kRunVariable) == marker.run &&
+         Variable(pid, kServiceVariable) == marker.service &&
+         Variable(pid, kDataDirVariable) == marker.data_dir;
+}
+
+std::optional<std::string> ProcessScan::Variable(pid_t pid, std::string_view variable) const {
+  // Not to be read: it ended, or is of a user whose processes we do not start.
   const Result<std::string> environment = proc_.Read(std::to_string(pid) + "/environ");
-  if (!environment) return false;  // ended, or of a user whose processes we do not start
-  const std::string service = std::string(kServiceVariable) + "=" + marker.service;
-  const std::string data_dir = std::string(kDataDirVariable) + "=" + marker.data_dir;
-  bool has_service = false;
-  bool has_data_dir = false;
+  if (!environment) return std::nullopt;
   for (const std::string_view entry : Split(*environment, '\0')) {
-    has_service |= entry == service;
-    has_data_dir |= entry == data_dir;
+    if (entry.size() > variable.size() && entry.starts_with(variable) &&
+        entry[variable.size()] == '=') {
+      return std::string(entry.substr(variable.size() + 1));
+    }
   }
-  return has_service && has_data_dir;
+  return std::nullopt;
 }
 
 }  // namespace idlewatt

@@ -32,6 +32,9 @@ struct ProcessInfo {
 // kParse when `stat` is not in the form of proc(5).
 Result<ProcessInfo> ParseStat(std::string_view stat);
 
+// One process of `proc`; nothing when it is not there any more.
+std::optional<ProcessInfo> ReadProcess(const FileRoot& proc, pid_t pid);
+
 // pid -> start_ticks.
 using KnownMembers = std::map<pid_t, uint64_t>;
 
@@ -39,6 +42,15 @@ using KnownMembers = std::map<pid_t, uint64_t>;
 struct ServiceMarker {
   std::string service;
   std::string data_dir;  // canonical
+  std::string run;
+};
+
+// How the processes of a run are told from others.
+struct RunScope {
+  pid_t root = 0;
+  uint64_t root_start_ticks = 0;
+  bool adopted = false;  // its orphans are not handed to us
+  ServiceMarker marker;
 };
 
 // All processes of the machine at one moment; one that starts or ends meanwhile may be missing.
@@ -52,20 +64,26 @@ class ProcessScan {
   // Is `ancestor` among the parents of `pid`? No process descends from itself.
   bool Descends(pid_t pid, pid_t ancestor) const;
 
-  // The living processes, without `root` itself, that belong to its run: in its session or group,
-  // its descendants, and descendants of ours that carry `marker` (a grandchild that left the
-  // session is handed to us, the subreaper, when its parent ends). Also `known` ones, members of
-  // an earlier scan: once a member, always a member, with children and session. `root` must be
-  // alive or not yet waited for, else the number of its group may be another's.
-  std::vector<ProcessInfo> MembersOf(pid_t root, const ServiceMarker& marker,
-                                     const KnownMembers& known) const;
-  // A living process with `marker` that is neither this process nor a descendant of it: an
-  // earlier run of the daemon left it. Nothing when there is none.
-  std::optional<pid_t> FindEarlierRun(const ServiceMarker& marker) const;
+  // The living processes, without the root itself, that belong to its run: in its session or group,
+  // its descendants, and descendants of ours that carry the marker (a grandchild that left the
+  // session is handed to us, the subreaper, when its parent ends); of an adopted run all that
+  // carry it. Also `known` ones, members of an earlier scan: once a member, always a member, with
+  // children and session. Once the root was waited for its number may be another's, and says
+  // nothing.
+  std::vector<ProcessInfo> MembersOf(const RunScope& scope, const KnownMembers& known) const;
+  // The living processes of any service in `data_dir` that are not descendants of this process: an
+  // earlier daemon left them.
+  struct Left {
+    std::string service;
+    ProcessInfo process;
+  };
+  std::vector<Left> FindLeft(const std::string& data_dir) const;
 
  private:
   bool StillKnown(pid_t pid, const KnownMembers& known) const;
   bool HasMarker(pid_t pid, const ServiceMarker& marker) const;
+  // The value of `variable` in the environment of `pid`; nothing when it can't be read or has none.
+  std::optional<std::string> Variable(pid_t pid, std::string_view variable) const;
 
   const FileRoot& proc_;
   std::vector<ProcessInfo> processes_;

@@ -8,22 +8,20 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <future>
 
 #include "base/text.h"
+#include "supervisor/service_checks.h"
+#include "supervisor/spawner.h"
 #include "supervisor/supervisor_loop.h"
 
 namespace idlewatt {
 namespace {
 
 Result<void> ValidateAll(const std::vector<ServiceSpec>& specs) {
-  for (size_t i = 0; i < specs.size(); ++i) {
-    RETURN_IF_ERROR(Validate(specs[i]));
-    const auto same_name = [&](const ServiceSpec& s) { return s.name == specs[i].name; };
-    if (std::any_of(specs.begin(), specs.begin() + static_cast<std::ptrdiff_t>(i), same_name)) {
-      return Error{ErrorCode::kInvalid, "service \"" + specs[i].name + "\"", 0,
-                   "two services have this name"};
-    }
-  }
+  for (const ServiceSpec& spec : specs) RETURN_IF_ERROR(Validate(spec));
+  const std::vector<Error> errors = ValidateTogether(specs);
+  if (!errors.empty()) return errors.front();
   return {};
 }
 
@@ -34,11 +32,12 @@ Result<std::string> Canonical(const std::string& path) {
   return std::string(real.get());
 }
 
-// Process-wide settings without which children are lost; see SupervisorLoop.
+// Process-wide settings without which children are lost; see ChildProcesses.
 Result<void> PrepareProcess() {
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
     return ErrnoError(errno, "supervisor", "cannot become the subreaper");
   }
+  RaiseDescriptorLimit();
   // Who started us may have ignored SIGCHLD, which passes through exec: the kernel would then reap
   // our children itself and their exit codes would be lost.
   ::signal(SIGCHLD, SIG_DFL);
@@ -47,12 +46,6 @@ Result<void> PrepareProcess() {
   sigaddset(&child, SIGCHLD);
   ::pthread_sigmask(SIG_BLOCK, &child, nullptr);
   return {};
-}
-
-SharedState::Statuses InitialStatuses(const std::vector<ServiceSpec>& specs) {
-  SharedState::Statuses statuses(specs.size());
-  for (size_t i = 0; i < specs.size(); ++i) statuses[i].name = specs[i].name;
-  return statuses;
 }
 
 bool AllStopped(const SharedState::Statuses& statuses) {
@@ -64,29 +57,22 @@ bool AllStopped(const SharedState::Statuses& statuses) {
 
 }  // namespace
 
-Supervisor::Supervisor(const std::vector<ServiceSpec>& specs, FileRoot proc, const Clock& clock)
-    : clock_(clock), proc_(std::move(proc)), shared_(InitialStatuses(specs)) {
-  for (const ServiceSpec& spec : specs) {
-    if (spec.autostart) autostart_.push_back(names_.size());
-    names_.push_back(spec.name);
-  }
-}
+Supervisor::Supervisor(const Clock& clock) : clock_(clock) {}
 
 Result<std::unique_ptr<Supervisor>> Supervisor::Create(std::vector<ServiceSpec> specs,
                                                        const SupervisorOptions& options,
                                                        const Clock& clock) {
   RETURN_IF_ERROR(ValidateAll(specs));
-  ASSIGN_OR_RETURN(std::string data_dir, Canonical(options.data_dir));
+  SupervisorOptions real = options;
+  ASSIGN_OR_RETURN(real.data_dir, Canonical(options.data_dir));
   std::error_code failure;
   std::filesystem::create_directories(options.log_dir, failure);
   if (failure) return ErrnoError(failure.value(), options.log_dir, "cannot be created for logs");
-  ASSIGN_OR_RETURN(FileRoot proc, FileRoot::Open("/proc"));
   RETURN_IF_ERROR(PrepareProcess());
 
-  std::unique_ptr<Supervisor> supervisor(new Supervisor(specs, std::move(proc), clock));
-  const ServiceContext context{clock, supervisor->proc_, std::move(data_dir), options.log_dir};
-  ASSIGN_OR_RETURN(supervisor->loop_,
-                   SupervisorLoop::Create(std::move(specs), context, supervisor->shared_));
+  std::unique_ptr<Supervisor> supervisor(new Supervisor(clock));
+  ASSIGN_OR_RETURN(supervisor->loop_, SupervisorLoop::Create(std::move(specs), real, clock,
+                                                             supervisor->shared_));
   supervisor->thread_ = std::jthread([loop = supervisor->loop_.get()](const std::stop_token& stop) {
     ::pthread_setname_np(::pthread_self(), "idlewatt-super");
     loop->Run(stop);
@@ -105,23 +91,84 @@ Supervisor::~Supervisor() {
 }
 
 void Supervisor::StartAutostart() {
-  for (const size_t service : autostart_) Post({ServiceEvent::kStartRequested, service});
+  loop_->Post([this] { loop_->StartAutostart(); });
+}
+void Supervisor::StopAll() {
+  loop_->Post([this] { loop_->StopAll(); });
+}
+void Supervisor::KillAll() {
+  loop_->Post([this] { loop_->KillAll(); });
+}
+
+bool Supervisor::WaitAllStopped(std::chrono::nanoseconds timeout) const {
+  return shared_.WaitForAll(AllStopped, timeout);
+}
+
+bool Supervisor::WaitFor(const std::function<bool(const std::vector<ServiceStatus>&)>& done,
+                         std::chrono::nanoseconds timeout) const {
+  return shared_.WaitFor(done, timeout);
 }
 
 Result<void> Supervisor::Start(std::string_view name) {
-  return Request(name, ServiceEvent::kStartRequested);
+  RETURN_IF_ERROR(shared_.CheckName(name));
+  loop_->Post([this, name = std::string(name)] { loop_->Start(name); });
+  return {};
 }
 
 Result<void> Supervisor::Stop(std::string_view name) {
-  return Request(name, ServiceEvent::kStopRequested);
+  RETURN_IF_ERROR(shared_.CheckName(name));
+  loop_->Post([this, name = std::string(name)] { loop_->Stop(name); });
+  return {};
 }
 
-void Supervisor::StopAll() { Post({ServiceEvent::kStopRequested, std::nullopt}); }
+Result<void> Supervisor::Restart(std::string_view name) {
+  RETURN_IF_ERROR(shared_.CheckName(name));
+  loop_->Post([this, name = std::string(name)] { loop_->Restart(name); });
+  return {};
+}
 
-void Supervisor::KillAll() { Post({ServiceEvent::kKillRequested, std::nullopt}); }
+Result<void> Supervisor::Swap(std::string_view name, const SwapRequest& request) {
+  RETURN_IF_ERROR(shared_.CheckName(name));
+  if (!request.model && !request.command) {
+    return Error{ErrorCode::kInvalid, std::string(name), 0,
+                 "a swap needs another model or another command"};
+  }
+  std::promise<Result<void>> answer;
+  loop_->Post([&, name = std::string(name)] {
+    const ServiceSpec* spec = loop_->SpecOf(name);
+    if (spec == nullptr) {
+      return answer.set_value(Error{ErrorCode::kInvalid, name, 0, "was removed just now"});
+    }
+    ServiceSpec next = *spec;
+    if (request.model) next.model = *request.model;
+    if (request.command) next.command = *request.command;
+    Result<void> valid = Validate(next);
+    if (valid) loop_->Swap(name, std::move(next));
+    answer.set_value(std::move(valid));
+  });
+  return answer.get_future().get();
+}
 
-bool Supervisor::WaitAllStopped(std::chrono::nanoseconds timeout) const {
-  return shared_.WaitFor(AllStopped, timeout, SharedState::Requests::kHandled);
+std::vector<ProfileStatus> Supervisor::Profiles() const { return shared_.GetProfiles(); }
+
+Result<void> Supervisor::ActivateProfile(std::string_view name) {
+  std::vector<std::string> names;
+  for (const ProfileStatus& profile : Profiles()) names.push_back(profile.name);
+  if (std::ranges::find(names, name) == names.end()) {
+    const std::string nearest = Nearest(name, names);
+    return Error{ErrorCode::kInvalid, std::string(name), 0,
+                 nearest.empty() ? "no profile has this name"
+                                 : "no profile has this name; did you mean \"" + nearest + "\"?"};
+  }
+  loop_->Post([this, name = std::string(name)] { loop_->ActivateProfile(name); });
+  return {};
+}
+
+Result<ReloadOutcome> Supervisor::Reload(std::vector<ServiceSpec> specs) {
+  RETURN_IF_ERROR(ValidateAll(specs));
+  std::promise<ReloadOutcome> outcome;
+  loop_->Post([&] { outcome.set_value(loop_->Reload(std::move(specs))); });
+  return outcome.get_future().get();
 }
 
 std::vector<ServiceStatus> Supervisor::Status() const {
@@ -133,26 +180,15 @@ std::vector<ServiceStatus> Supervisor::Status() const {
   return statuses;
 }
 
-bool Supervisor::WaitFor(const std::function<bool(const std::vector<ServiceStatus>&)>& done,
-                         std::chrono::nanoseconds timeout) const {
-  return shared_.WaitFor(done, timeout);
+std::shared_ptr<const LogTail> Supervisor::Log(std::string_view name) const {
+  return shared_.GetLog(name);
 }
 
-Result<void> Supervisor::Request(std::string_view name, ServiceEvent event) {
-  const auto found = std::ranges::find(names_, name);
-  if (found == names_.end()) {
-    const std::string nearest = Nearest(name, names_);
-    return Error{ErrorCode::kInvalid, std::string(name), 0,
-                 nearest.empty() ? "no service has this name"
-                                 : "no service has this name; did you mean \"" + nearest + "\"?"};
-  }
-  Post({event, static_cast<size_t>(found - names_.begin())});
-  return {};
+StateNews Supervisor::WaitForChanges(uint64_t after, std::chrono::nanoseconds timeout) const {
+  return shared_.WaitForChanges(after, timeout);
 }
 
-void Supervisor::Post(Command command) {
-  shared_.Post(command);
-  loop_->Wake();
-}
+std::vector<SupervisedRoot> Supervisor::Roots() { return shared_.GetRoots(); }
+std::vector<EndedRoot> Supervisor::TakeEnded() { return shared_.TakeEnded(); }
 
 }  // namespace idlewatt

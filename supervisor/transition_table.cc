@@ -11,83 +11,105 @@ using enum ServiceEvent;
 using A = ServiceAction;
 
 constexpr std::array kTransitions = {
+    Transition{kDisabled, kStartRequested, kPending, A::kAwaitGone},
+    Transition{kDisabled, kRestartRequested, kPending, A::kAwaitGone},
+    Transition{kDisabled, kStopRequested, kDisabled, A::kNone},
+    Transition{kDisabled, kKillRequested, kDisabled, A::kNone},
+    Transition{kDisabled, kProfileEntered, kStopped, A::kNone},
+    Transition{kDisabled, kProfileLeft, kDisabled, A::kNone},
+
     Transition{kStopped, kStartRequested, kPending, A::kAwaitGone},
+    Transition{kStopped, kRestartRequested, kPending, A::kAwaitGone},
     Transition{kStopped, kStopRequested, kStopped, A::kNone},
     Transition{kStopped, kKillRequested, kStopped, A::kNone},
+    Transition{kStopped, kProfileEntered, kStopped, A::kNone},
+    Transition{kStopped, kProfileLeft, kDisabled, A::kNone},
 
-    // Pending has processes only while an earlier run is being stopped, so nothing here signals
-    // again: that would move the deadline.
+    // What an earlier run left is being stopped; or it waits for its dependencies.
     Transition{kPending, kStartRequested, kPending, A::kNone},
+    Transition{kPending, kRestartRequested, kPending, A::kNone},
     Transition{kPending, kStopRequested, kStopping, A::kAwaitGone},
     Transition{kPending, kKillRequested, kStopping, A::kKill},
-    Transition{kPending, kExitedWell, kPending, A::kAwaitGone},
-    Transition{kPending, kExitedBadly, kPending, A::kAwaitGone},
-    Transition{kPending, kDeadline, kPending, A::kKill},
-    Transition{kPending, kAllGone, kStarting, A::kSpawn},
+    Transition{kPending, kRootEnded, kPending, A::kAwaitGone},
+    Transition{kPending, kAllGone, kPending, A::kAwaitDependencies},
+    Transition{kPending, kDependenciesMet, kStarting, A::kSpawn},
+    Transition{kPending, kDependencyFailed, kFailed, A::kNone},
 
     Transition{kStarting, kStartRequested, kStarting, A::kNone},
+    Transition{kStarting, kRestartRequested, kPending, A::kStop},
     Transition{kStarting, kStopRequested, kStopping, A::kStop},
     Transition{kStarting, kKillRequested, kStopping, A::kKill},
-    Transition{kStarting, kExecSucceeded, kReady, A::kNone},
-    Transition{kStarting, kExecFailed, kFailed, A::kNone},
-    Transition{kStarting, kExitedWell, kExited, A::kStop},
-    Transition{kStarting, kExitedBadly, kFailed, A::kStop},
+    Transition{kStarting, kBecameReady, kReady, A::kWatchHealth},
+    Transition{kStarting, kFellBack, kPending, A::kStop},
+    Transition{kStarting, kEndedDone, kExited, A::kStop},
+    Transition{kStarting, kEndedRetry, kBackoff, A::kRetryLater},
+    Transition{kStarting, kEndedFailed, kFailed, A::kStop},
 
     Transition{kReady, kStartRequested, kReady, A::kNone},
+    Transition{kReady, kRestartRequested, kPending, A::kStop},
     Transition{kReady, kStopRequested, kStopping, A::kStop},
     Transition{kReady, kKillRequested, kStopping, A::kKill},
-    Transition{kReady, kExitedWell, kExited, A::kStop},
-    Transition{kReady, kExitedBadly, kFailed, A::kStop},
+    Transition{kReady, kBecameUnwell, kUnhealthy, A::kNone},
+    Transition{kReady, kSwapped, kReady, A::kWatchHealth},
+    Transition{kReady, kEndedDone, kExited, A::kStop},
+    Transition{kReady, kEndedRetry, kBackoff, A::kRetryLater},
+    Transition{kReady, kEndedFailed, kFailed, A::kStop},
+
+    Transition{kUnhealthy, kStartRequested, kUnhealthy, A::kNone},
+    Transition{kUnhealthy, kRestartRequested, kPending, A::kStop},
+    Transition{kUnhealthy, kStopRequested, kStopping, A::kStop},
+    Transition{kUnhealthy, kKillRequested, kStopping, A::kKill},
+    Transition{kUnhealthy, kRecovered, kReady, A::kNone},
+    Transition{kUnhealthy, kSwapped, kReady, A::kWatchHealth},
+    Transition{kUnhealthy, kEndedDone, kExited, A::kStop},
+    Transition{kUnhealthy, kEndedRetry, kBackoff, A::kRetryLater},
+    Transition{kUnhealthy, kEndedFailed, kFailed, A::kStop},
+
+    // Here and in exited and failed what the last run left behind may still be on its way out.
+    Transition{kBackoff, kStartRequested, kPending, A::kAwaitGone},
+    Transition{kBackoff, kRestartRequested, kPending, A::kAwaitGone},
+    Transition{kBackoff, kStopRequested, kStopping, A::kAwaitGone},
+    Transition{kBackoff, kKillRequested, kStopping, A::kKill},
+    Transition{kBackoff, kRootEnded, kBackoff, A::kAwaitGone},
+    Transition{kBackoff, kRetryDue, kPending, A::kAwaitGone},
+    Transition{kBackoff, kAllGone, kBackoff, A::kNone},
 
     Transition{kStopping, kStartRequested, kPending, A::kNone},
+    Transition{kStopping, kRestartRequested, kPending, A::kNone},
     Transition{kStopping, kStopRequested, kStopping, A::kNone},
     Transition{kStopping, kKillRequested, kStopping, A::kKill},
-    Transition{kStopping, kExitedWell, kStopping, A::kAwaitGone},
-    Transition{kStopping, kExitedBadly, kStopping, A::kAwaitGone},
-    Transition{kStopping, kDeadline, kStopping, A::kKill},
+    Transition{kStopping, kRootEnded, kStopping, A::kAwaitGone},
     Transition{kStopping, kAllGone, kStopped, A::kNone},
 
-    // Here the root is gone and what it left behind is being stopped.
     Transition{kExited, kStartRequested, kPending, A::kAwaitGone},
+    Transition{kExited, kRestartRequested, kPending, A::kAwaitGone},
     Transition{kExited, kStopRequested, kStopping, A::kAwaitGone},
     Transition{kExited, kKillRequested, kStopping, A::kKill},
-    Transition{kExited, kDeadline, kExited, A::kKill},
+    Transition{kExited, kRootEnded, kExited, A::kAwaitGone},
     Transition{kExited, kAllGone, kExited, A::kNone},
 
     Transition{kFailed, kStartRequested, kPending, A::kAwaitGone},
+    Transition{kFailed, kRestartRequested, kPending, A::kAwaitGone},
     Transition{kFailed, kStopRequested, kStopping, A::kAwaitGone},
     Transition{kFailed, kKillRequested, kStopping, A::kKill},
-    Transition{kFailed, kDeadline, kFailed, A::kKill},
+    Transition{kFailed, kRootEnded, kFailed, A::kAwaitGone},
     Transition{kFailed, kAllGone, kFailed, A::kNone},
 };
-
-constexpr uint32_t Set(std::initializer_list<ServiceEvent> events) {
-  uint32_t set = 0;
-  for (const ServiceEvent event : events) set |= 1U << static_cast<unsigned>(event);
-  return set;
-}
-
-constexpr std::array kRefused = {
-    RefusedEvents{kStopped, Set({kExecSucceeded, kExecFailed, kExitedWell, kExitedBadly, kDeadline,
-                                 kAllGone})},
-    RefusedEvents{kPending, Set({kExecSucceeded, kExecFailed})},
-    RefusedEvents{kStarting, Set({kDeadline, kAllGone})},
-    RefusedEvents{kReady, Set({kExecSucceeded, kExecFailed, kDeadline, kAllGone})},
-    RefusedEvents{kStopping, Set({kExecSucceeded, kExecFailed})},
-    RefusedEvents{kExited, Set({kExecSucceeded, kExecFailed, kExitedWell, kExitedBadly})},
-    RefusedEvents{kFailed, Set({kExecSucceeded, kExecFailed, kExitedWell, kExitedBadly})},
-};
-
-constexpr std::array kUnreached = {kDisabled, kUnhealthy, kBackoff};
 
 constexpr std::array<std::string_view, kServiceStateCount> kStateNames = {
     "disabled",  "stopped", "pending",  "starting", "ready",
     "unhealthy", "backoff", "stopping", "exited",   "failed"};
 constexpr std::array<std::string_view, kServiceEventCount> kEventNames = {
-    "start requested", "stop requested", "kill requested",  "exec succeeded", "exec failed",
-    "exited well",     "exited badly",   "deadline passed", "all gone"};
-constexpr std::array<std::string_view, 5> kActionNames = {"", "spawn", "stop all", "kill all",
-                                                          "await all gone"};
+    "start requested",  "restart requested", "stop requested",
+    "kill requested",   "profile entered",   "profile left",
+    "dependencies met", "dependency failed", "became ready",
+    "became unwell",    "recovered",         "swapped",
+    "fell back",        "ended, done",       "ended, to be restarted",
+    "ended, failed",    "root ended",        "retry due",
+    "all gone"};
+constexpr std::array<std::string_view, kServiceActionCount> kActionNames = {
+    "",         "await all gone", "await dependencies", "spawn", "watch health",
+    "stop all", "kill all",       "retry later"};
 
 std::string RenderTable() {
   std::string text = "| state | event | next | action |\n|---|---|---|---|\n";
@@ -114,29 +136,9 @@ std::string RenderDiagram() {
   return text + "```\n";
 }
 
-std::string RenderRefused() {
-  std::string text = "Cannot happen, and is logged as a bug if it does:\n\n";
-  for (const RefusedEvents& refused : kRefused) {
-    text.append("- ").append(ServiceStateName(refused.state)).append(": ");
-    std::string_view separator;
-    for (size_t i = 0; i < kServiceEventCount; ++i) {
-      const auto event = static_cast<ServiceEvent>(i);
-      if (!refused.Has(event)) continue;
-      text.append(separator).append(ServiceEventName(event));
-      separator = ", ";
-    }
-    text.append("\n");
-  }
-  text.append("\nNot reached by any row yet:");
-  for (const ServiceState state : kUnreached) text.append(" ").append(ServiceStateName(state));
-  return text + ".\n";
-}
-
 }  // namespace
 
 std::span<const Transition> Transitions() { return kTransitions; }
-std::span<const RefusedEvents> Refusals() { return kRefused; }
-std::span<const ServiceState> UnreachedStates() { return kUnreached; }
 
 const Transition* FindTransition(ServiceState state, ServiceEvent event) {
   const auto row = std::ranges::find_if(
@@ -155,7 +157,7 @@ std::string_view ServiceActionName(ServiceAction action) {
 }
 
 std::string RenderTransitions() {
-  return RenderDiagram() + "\n" + RenderTable() + "\n" + RenderRefused();
+  return RenderDiagram() + "\n" + RenderTable();
 }
 
 }  // namespace idlewatt

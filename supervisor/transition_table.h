@@ -3,8 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,24 +25,38 @@ inline constexpr size_t kServiceStateCount = 10;
 
 enum class ServiceEvent {
   kStartRequested,
+  kRestartRequested,
   kStopRequested,
   kKillRequested,
-  kExecSucceeded,
-  kExecFailed,
-  kExitedWell,   // the root ended with code 0
-  kExitedBadly,  // the root ended with another code or by a signal
-  kDeadline,     // stop_timeout passed
-  kAllGone,      // no process of the service is left
+  kProfileEntered,  // it belongs to the profile that is active now
+  kProfileLeft,
+  kDependenciesMet,
+  kDependencyFailed,
+  kBecameReady,
+  kBecameUnwell,  // did not answer, not yet often enough to be given up
+  kRecovered,
+  kSwapped,      // another run, ready already, took the place of this one
+  kFellBack,     // a swap failed: what ran before is started again
+  kEndedDone,    // it ended, or was given up; and shall not run again: it did its work
+  kEndedRetry,   //   ... and shall be started again
+  kEndedFailed,  //  ... and shall not be started again: it failed
+  kRootEnded,    // of a run that was being stopped anyway
+  kRetryDue,
+  kAllGone,  // no process of the service is left
 };
-inline constexpr size_t kServiceEventCount = 9;
+inline constexpr size_t kServiceEventCount = 19;
 
 enum class ServiceAction {
   kNone,
-  kSpawn,      // gives kExecSucceeded or kExecFailed
-  kStop,       // stop signal to all processes, deadline armed; then as kAwaitGone
-  kKill,       // SIGKILL to all processes; then as kAwaitGone
-  kAwaitGone,  // gives kAllGone once no process is left, at once when none is
+  kAwaitGone,          // gives kAllGone once no process is left, at once when none is
+  kAwaitDependencies,  // gives kDependenciesMet or kDependencyFailed, maybe at once
+  kSpawn,              // gives kBecameReady or one of kEnded...
+  kWatchHealth,        // gives kBecameUnwell, kRecovered or one of kEnded...
+  kStop,               // stop signal to all processes, SIGKILL later; then as kAwaitGone
+  kKill,               // SIGKILL to all processes; then as kAwaitGone
+  kRetryLater,         // gives kRetryDue after the delay; and as kStop
 };
+inline constexpr size_t kServiceActionCount = 8;
 
 struct Transition {
   ServiceState state;
@@ -53,22 +65,10 @@ struct Transition {
   ServiceAction action;
 };
 
-// Events that cannot happen in `state`: should one arrive, it is logged as a bug and nothing
-// changes.
-struct RefusedEvents {
-  ServiceState state;
-  uint32_t events;  // bit N stands for the event of value N
-  constexpr bool Has(ServiceEvent event) const {
-    return (events >> static_cast<unsigned>(event) & 1U) != 0;
-  }
-};
-
-// All rows; all refusals, one per state; states that no row leads to.
 std::span<const Transition> Transitions();
-std::span<const RefusedEvents> Refusals();
-std::span<const ServiceState> UnreachedStates();
 
-// The row for (`state`, `event`); null when it is refused.
+// The row for (`state`, `event`). Null when the event cannot happen there: should it, it is logged as a
+// bug and nothing changes.
 const Transition* FindTransition(ServiceState state, ServiceEvent event);
 
 // "ready": the label value of idlewatt_service_state, and what the API shows.

@@ -52,13 +52,13 @@ BENCHMARK(BM_RenderMetrics)->ArgName("series")->Arg(300)->Arg(2000)->Unit(benchm
 void BM_ScrapeOverHttp(benchmark::State& state) {
   Slot<Snapshot> slot;
   slot.Publish(MakeSnapshot(state.range(0)));
-  std::map<std::string, HttpServer::Handler> handlers;
-  handlers["/metrics"] = [&slot](const HttpRequest&) {
+  HttpServer::Endpoints endpoints;
+  endpoints["/metrics"].get = [&slot](const HttpRequest&) {
     return HttpResponse{200, "text/plain", RenderMetrics(SnapshotCollectable(slot))};
   };
   HttpServer::Options options;
   options.listen = "127.0.0.1:0";
-  const auto server = HttpServer::Start(options, std::move(handlers));
+  const auto server = HttpServer::Start(options, std::move(endpoints));
   const std::string address = server ? (*server)->address() : "";
   const auto port = ParseNumber<uint16_t>(address.substr(address.rfind(':') + 1)).value_or(0);
   std::vector<double> milliseconds;

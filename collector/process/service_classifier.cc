@@ -95,10 +95,10 @@ bool ServiceClassifier::UpdateRoots(BootTime now, const std::vector<SupervisedRo
                                     std::span<const EndedRoot> ended) {
   std::map<int32_t, Root> live;
   for (const SupervisedRoot& root : roots) {
-    live[root.pid] = past_roots_[root.pid] = {root.name, now};
+    live[root.pid] = past_roots_[root.pid] = {root.name, now, root.cgroup};
     taken_names_.insert(root.name);
   }
-  for (const EndedRoot& root : ended) past_roots_[root.pid] = {root.name, now};
+  for (const EndedRoot& root : ended) past_roots_[root.pid] = {root.name, now, {}};
   std::erase_if(past_roots_,
                 [&](const auto& item) { return now - item.second.seen > kRememberEnded; });
   const bool changed = live != roots_;
@@ -269,6 +269,12 @@ void ServiceClassifier::Resolve(Known& known, int depth) {
 }
 
 ServiceEntry* ServiceClassifier::Supervised(const Known& known) const {
+  // Nobody gets into or out of it but by birth, or by the hand of an administrator.
+  for (const auto& [pid, root] : roots_) {
+    if (!root.cgroup.empty() && IsWithin(known.cgroup, root.cgroup)) {
+      return EntryOf(ServiceKind::kSupervised, root.name);
+    }
+  }
   auto root = roots_.find(known.pid);
   if (root == roots_.end()) root = roots_.find(known.session);
   if (root != roots_.end()) return EntryOf(ServiceKind::kSupervised, root->second.name);

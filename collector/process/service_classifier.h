@@ -20,10 +20,11 @@ namespace idlewatt {
 
 // Says for every process which service it belongs to; each belongs to exactly one.
 //
-// Supervised: the root, its session, its descendants, and orphans that carry its mark in their
-// environment. Else watched: what the configuration matches, the first match in its order, and its
-// descendants. Who was once a member of either stays one, whoever its parent is later. Everything
-// else is discovered. Nobody is taken for a descendant of init, which inherits every orphan.
+// Supervised: who is in the cgroup of its run, the root, its session, its descendants, and orphans
+// that carry its mark in their environment. Else watched: what the configuration matches, the first
+// match in its order, and its descendants. Who was once a member of either stays one, whoever its
+// parent is later. Everything else is discovered. Nobody is taken for a descendant of init, which
+// inherits every orphan.
 //
 // In a tick in which nothing changes, a process costs a comparison with the tick before.
 //
@@ -100,7 +101,10 @@ class ServiceClassifier {
   struct Root {
     std::string name;
     BootTime seen;
-    bool operator==(const Root& other) const { return name == other.name; }
+    std::string cgroup;  // empty: none of its own
+    bool operator==(const Root& other) const {
+      return name == other.name && cgroup == other.cgroup;
+    }
   };
   std::map<int32_t, Root> roots_;                   // by pid; those that live
   std::map<int32_t, Root> past_roots_;              // and those that ended a little ago

@@ -148,13 +148,12 @@ TEST(ConfigTest, TextfileKnowsOnlyItsFolder) {
 
 TEST(ConfigTest, KeysOfLaterVersionsWarn) {
   const ParsedConfig parsed = ParseConfig(
-      "[pool]\nmax_models = 2\n[[service]]\nname = \"a\"\ncommand = [\"b\"]\nrestart = "
-      "\"always\"\n");
+      "[pool]\nmax_models = 2\n[[service]]\nname = \"a\"\ncommand = [\"b\"]\npinned = true\n");
   EXPECT_TRUE(parsed.ok());
   ASSERT_EQ(parsed.findings.size(), 2U);
   EXPECT_EQ(parsed.findings[1].line, 6U);
   EXPECT_EQ(parsed.findings[1].text,
-            "service.restart: is planned and has no effect in this version");
+            "service.pinned: is planned and has no effect in this version");
 }
 
 TEST(ConfigTest, SafetyThatCannotBeHadIsAnError) {
@@ -170,6 +169,9 @@ TEST(ConfigTest, NamesAndPortsAreUsedOnce) {
   EXPECT_THAT(OnlyError("[[service]]\nname = \"a\"\ncommand = [\"b\"]\nport = 80\n[[watch]]\n"
                         "name = \"c\"\nport = 80\n"),
               HasSubstr("80 is used twice"));
+  EXPECT_THAT(OnlyError("[[watch]]\nname = \"a\"\nport = 80\n[[watch]]\nname = \"a\"\n"
+                        "port = 81\n"),
+              HasSubstr("4: watch.name: \"a\" is used twice"));
 }
 
 TEST(ConfigTest, TheNameOfTheRestIsTaken) {

@@ -29,7 +29,7 @@ TEST(ReferenceTest, AMetricNameHasOneMeaning) {
     for (const Metric* metric : info->metrics) {
       const auto [it, added] = metrics.emplace(metric->name, metric);
       EXPECT_EQ(it->second, metric) << metric->name << " is declared twice";
-      const bool counts = metric->name.ends_with("_total");
+      const bool counts = metric->name.ends_with("_total") || !metric->histogram.empty();
       EXPECT_EQ(counts, metric->kind == MetricKind::kCounter) << metric->name;
       EXPECT_FALSE(metric->help.empty()) << metric->name;
     }

@@ -8,6 +8,7 @@
 #include "app/recorder.h"
 #include "collector/sampler_table.h"
 #include "storage/data_dir.h"
+#include "tests/support/fake_service_control.h"
 #include "tests/support/fake_tree.h"
 #include "tests/support/process_herd.h"
 
@@ -44,7 +45,10 @@ class SoakTest : public ::testing::Test {
   std::unique_ptr<History> history = std::move(*History::Open(data_dir, {}, registry));
   Slot<Snapshot> snapshot;
   Slot<std::vector<AlertStatus>> alerts;
-  Recorder recorder{{}, {registry, ring, *history, snapshot, alerts}};
+  FakeServiceControl control;
+  EventRecorder events{control,
+                       [this](HistoryEvent event) { history->PushEvent(std::move(event)); }};
+  Recorder recorder{{}, {registry, ring, *history, snapshot, alerts, events}};
   std::optional<SamplingLoop> loop;
 };
 

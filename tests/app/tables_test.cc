@@ -65,26 +65,40 @@ TEST(SensorsTableTest, WithoutSourcesThereIsTheHead) {
   EXPECT_EQ(SensorsTable({}).find("SOURCE"), 0U);
 }
 
-TEST(StatusTableTest, ShowsUnknownAsADash) {
-  const auto table = StatusTable(
-      R"({"services":[{"name":"a","kind":"supervised","state":"ready","pid":7,"port":null,
-          "cpu_percent":null,"memory_bytes":1048576,"watts":null,"idle":true,"idle_seconds":65.2,
-          "last_exit":null,"failure":null}]})",
-      R"({"alerts":[]})");
-  ASSERT_TRUE(table) << table.error().ToString();
-  EXPECT_NE(
-      table->find("a     supervised  ready    7     -      -         1.0      -       1m 5s  -"),
-      std::string::npos)
-      << *table;
+TEST(TextTableTest, CutsTheWidestColumnsThatMayBeCut) {
+  TextTable table({"A", "LONG", "LONGER", "N>"});
+  table.Add({"x", "0123456789", "äöü0123456789", "7"});
+  TextTable fitting = table;
+  fitting.Fit(37, {"LONG", "LONGER"});
+  EXPECT_EQ(fitting.ToString(), table.ToString()) << "it is no wider than 31";
+  fitting.Fit(24, {"LONG", "LONGER"});
+  EXPECT_EQ(fitting.ToString(),
+            "A  LONG      LONGER    N\n"
+            "x  0123456…  äöü0123…  7\n");
+  table.Fit(5, {"LONG"});
+  EXPECT_EQ(table.ToString(),
+            "A  LONG      LONGER         N\n"
+            "x  0123456…  äöü0123456789  7\n")
+      << "nothing becomes narrower than 8";
 }
 
-TEST(StatusTableTest, AnAnswerOfAnotherProgramIsAnErrorNotACrash) {
-  for (const char* body : {"", "[]", "{}", "<html>", R"({"services":5})",
-                           R"({"services":[{"idle":[]}]})", R"({"services":[7]})"}) {
-    const auto table = StatusTable(body, R"({"alerts":[]})");
-    ASSERT_FALSE(table) << body;
-    EXPECT_EQ(table.error().code, ErrorCode::kParse) << body;
-  }
+TEST(TextTableTest, LeavesOutColumnsWithoutValues) {
+  TextTable table({"A", "B", "C>", "D"});
+  table.Add({"-", "-", "1", "-"});
+  table.Add({"-", "-", "-", "-"});
+  table.DropEmpty("-");
+  EXPECT_EQ(table.ToString(), "A  C\n-  1\n-  -\n");
+}
+
+TEST(ShortenedTest, CountsSignsAndCutsBetweenThem) {
+  EXPECT_EQ(Shortened("äöü", 3), "äöü");
+  EXPECT_EQ(Shortened("äöü", 2), "ä…");
+  EXPECT_EQ(Shortened("äöü", 1), "…");
+  EXPECT_EQ(Shortened("äöü", 0), "");
+}
+
+TEST(PrintableTest, NothingMovesTheCursor) {
+  EXPECT_EQ(Printable("a\x1b[2Jb\r\nc\x7f\xff"), "a [2Jb  c \xEF\xBF\xBD");
 }
 
 TEST(RangeTextTest, GivesTableAndCsv) {

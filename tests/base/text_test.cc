@@ -106,6 +106,14 @@ TEST(TextTest, AnIntegerOfAFileMayHaveBlanksAroundIt) {
   }
 }
 
+TEST(TextTest, ANumberIsFoundByItsWholeKey) {
+  const std::string_view text = "oom_kill_not 1\noom_kill 23\nother x\n";
+  EXPECT_EQ(NumberOfKey(text, "oom_kill"), 23);
+  EXPECT_EQ(NumberOfKey(text, "other"), std::nullopt);
+  EXPECT_EQ(NumberOfKey(text, "oom"), std::nullopt);
+  EXPECT_EQ(NumberOfKey("", "oom"), std::nullopt);
+}
+
 TEST(TextTest, ANameThatIsUsedGetsANumber) {
   std::set<std::string> used;
   EXPECT_EQ(UniqueName("a", used), "a");

@@ -383,6 +383,30 @@ TEST_F(ProcessSamplerTest, ACgroupOfItsOwnTellsBetterThanTheParents) {
   EXPECT_DOUBLE_EQ(Cpu("web", "supervised"), 8.5);
 }
 
+TEST_F(ProcessSamplerTest, ServicesBelowTheDaemonsCgroupAreNotCountedToIt) {
+  const auto use = [&](const std::string& cgroup, int user) {
+    sys.Write("fs/cgroup/" + cgroup + "/cpu.stat",
+              "user_usec " + std::to_string(user) + "000000\nsystem_usec 0\n");
+  };
+  directory.roots = {{"web", 600, {}, "/i.service/idlewatt-web"}};
+  sys.Write("fs/cgroup/cgroup.controllers", "cpu\n");
+  proc.Put({.pid = 500, .comm = "idlewatt"});
+  proc.PutFile(500, "cgroup", "0::/i.service\n");
+  proc.Put({.pid = 600, .parent = 500});
+  proc.PutFile(600, "cgroup", "0::/i.service/idlewatt-web\n");
+  use("i.service", 100);
+  use("i.service/idlewatt-web", 90);
+  Start();
+  driver->Read();
+  Tick();
+  use("i.service", 108);
+  use("i.service/idlewatt-web", 97);
+  proc.Put({.pid = 500, .comm = "idlewatt", .user = Ticks(1)});
+  Tick();
+  EXPECT_DOUBLE_EQ(Cpu("web", "supervised"), 7);
+  EXPECT_DOUBLE_EQ(Cpu("i.service"), 1);
+}
+
 TEST_F(ProcessSamplerTest, ACgroupThatIsSharedIsNobodysOwn) {
   directory.roots = {{"web", 600, {}}};
   sys.Write("fs/cgroup/cgroup.controllers", "cpu\n");

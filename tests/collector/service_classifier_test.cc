@@ -110,6 +110,21 @@ TEST_F(ServiceClassifierTest, AMarkedOrphanOfOursIsSupervised) {
   EXPECT_EQ(services[603], "discovered prog");
 }
 
+TEST_F(ServiceClassifierTest, WhoIsInTheCgroupOfARunIsSupervised) {
+  const std::string own = "/system.slice/idlewatt.service";
+  roots = {{"web", 600, {}, own + "/idlewatt-web"}, {"db", 610, {}, own + "/idlewatt-db"}};
+  Put({.pid = kSelf}, own);
+  Put({.pid = 600, .parent = kSelf}, own + "/idlewatt-web");
+  Put({.pid = 601, .parent = 1}, own + "/idlewatt-web");  // left session, parent and environment
+  Put({.pid = 602, .parent = 1}, own + "/idlewatt-web/below");
+  Put({.pid = 603, .parent = 1}, own + "/idlewatt-web-2");
+  Put({.pid = 610, .parent = kSelf}, own + "/idlewatt-db");
+  Classify();
+  for (const int pid : {600, 601, 602}) EXPECT_EQ(services[pid], "supervised web") << pid;
+  EXPECT_EQ(services[610], "supervised db");
+  for (const int pid : {kSelf, 603}) EXPECT_EQ(services[pid], "discovered idlewatt.service") << pid;
+}
+
 TEST_F(ServiceClassifierTest, AReusedPidIsNoMember) {
   roots = {{"web", 600, {}}};
   Put({.pid = 600, .parent = kSelf});

@@ -13,12 +13,18 @@ namespace {
 class ApiTest : public testing::Test {
  protected:
   ApiTest()
-      : handlers_(MakeHandlers({snapshot_, alerts_, [] { return std::vector<ServiceStatus>(); },
-                                [this](const Selector& selector, const RangeWindow& window) {
-                                  return Range(selector, window);
-                                },
-                                [this](const Selector* selector) { return Series(selector); },
-                                [this] { return storage_; }, clock_})) {}
+      : endpoints_(MakeEndpoints(
+            {.snapshot = snapshot_,
+             .alerts = alerts_,
+             .control = [] { return nullptr; },
+             .token = [] { return std::string(); },
+             .reload = [] { return ReloadOutcome(); },
+             .range = [this](const Selector& selector,
+                             const RangeWindow& window) { return Range(selector, window); },
+             .series = [this](const Selector* selector) { return Series(selector); },
+             .events = [this](const TimeSpan& span, size_t limit) { return Events(span, limit); },
+             .storage = [this] { return storage_; },
+             .clock = clock_})) {}
 
   void PublishOneTick() {
     maker_.Add(metrics::kPowerWatts, {"rapl", "package-0"}, 12.5);
@@ -27,12 +33,12 @@ class ApiTest : public testing::Test {
 
   HttpResponse Get(const std::string& path, std::map<std::string, std::string> query = {}) {
     std::string at = path;
-    while (!handlers_.contains(at) && at.rfind('/') != 0) at.resize(at.rfind('/'));
+    while (!endpoints_.contains(at) && at.rfind('/') != 0) at.resize(at.rfind('/'));
     HttpRequest request;
     request.method = "GET";
     request.path = path;
     request.query = std::move(query);
-    return handlers_.at(at)(request);
+    return endpoints_.at(at).get(request);
   }
 
   Result<RangeAnswer> Range(const Selector& selector, const RangeWindow& window) {
@@ -58,14 +64,22 @@ class ApiTest : public testing::Test {
     return answer;
   }
 
+  Result<std::vector<HistoryEvent>> Events(const TimeSpan& span, size_t limit) {
+    asked_window_ = RangeWindow{span.since, span.until};
+    asked_limit_ = limit;
+    return events_;
+  }
+
   std::optional<StorageStatus> storage_;
+  size_t asked_limit_ = 0;
   SnapshotMaker maker_;
   Slot<Snapshot> snapshot_;
   Slot<std::vector<AlertStatus>> alerts_;
   ManualClock clock_;
   std::string asked_metric_;
   std::optional<RangeWindow> asked_window_;
-  std::map<std::string, HttpServer::Handler> handlers_;
+  std::vector<HistoryEvent> events_;
+  HttpServer::Endpoints endpoints_;
 };
 
 TEST_F(ApiTest, StorageTellsWhereTheHistoryIs) {
@@ -174,6 +188,26 @@ TEST_F(ApiTest, ThePageIsServed) {
   const HttpResponse response = Get("/");
   EXPECT_EQ(response.content_type, "text/html; charset=utf-8");
   EXPECT_NE(response.body.find("<title>idlewatt</title>"), std::string::npos);
+}
+
+TEST_F(ApiTest, EventsAreThoseOfTheHistory) {
+  events_.push_back({1'700'000'000'000, "service_state", "llama", R"({"to":"ready"})"});
+  events_.push_back({1'700'000'000'001, "alert", "", "damaged"});
+  const HttpResponse response =
+      Get("/api/v1/events", {{"since", "2023-11-14"}, {"until", "2023-11-15"}, {"limit", "7"}});
+  ASSERT_EQ(response.status, 200);
+  EXPECT_EQ(asked_limit_, 7U);
+  EXPECT_EQ(asked_window_->until - asked_window_->since, std::chrono::hours(24));
+  const auto events = nlohmann::json::parse(response.body)["events"];
+  EXPECT_EQ(events[0],
+            nlohmann::json::parse(R"({"time":"2023-11-14T22:13:20.000Z","kind":"service_state",
+                                     "service":"llama","detail":{"to":"ready"}})"));
+  EXPECT_TRUE(events[1]["service"].is_null());
+  EXPECT_TRUE(events[1]["detail"].is_null());
+  for (const char* limit : {"0", "-1", "x", "50001"}) {
+    EXPECT_EQ(Get("/api/v1/events", {{"limit", limit}}).status, 400) << limit;
+  }
+  EXPECT_EQ(Get("/api/v1/events", {{"since", "1h"}, {"until", "2h"}}).status, 400);
 }
 
 }  // namespace

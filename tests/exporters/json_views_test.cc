@@ -96,18 +96,55 @@ TEST(ServicesJsonTest, TellsHowAServiceEnded) {
   status.name = "llama";
   status.state = ServiceState::kFailed;
   status.failure = "llama was killed";
-  LastExit exit;
-  exit.kind = LastExit::Kind::kSignal;
-  exit.value = 9;
-  exit.text = "killed by SIGKILL";
-  status.last_exit = exit;
-  status.last_output = {"out of memory"};
-  const Json json = ServicesJson(maker.Tick(), {status});
-  const Json& row = json["services"][0];
-  EXPECT_EQ(row["last_exit"]["signal"], 9);
-  EXPECT_TRUE(row["last_exit"]["code"].is_null());
-  EXPECT_EQ(row["last_exit"]["last_output"][0], "out of memory");
-  EXPECT_EQ(row["failure"], "llama was killed");
+  const auto exit_of = [&](LastExit::Kind kind, int value) {
+    status.last_exit = LastExit{kind, value, WallTime(), "the text", {"out of memory"}};
+    return ServicesJson(maker.Tick(), {status})["services"][0]["last_exit"];
+  };
+  const Json by_signal = exit_of(LastExit::Kind::kSignal, 11);
+  EXPECT_EQ(by_signal["signal"], 11);
+  EXPECT_TRUE(by_signal["code"].is_null());
+  EXPECT_EQ(by_signal["out_of_memory"], false);
+  EXPECT_EQ(by_signal["text"], "the text");
+  EXPECT_EQ(by_signal["lines"][0], "out of memory");
+  const Json by_code = exit_of(LastExit::Kind::kCode, 3);
+  EXPECT_EQ(by_code["code"], 3);
+  EXPECT_TRUE(by_code["signal"].is_null());
+  const Json by_kernel = exit_of(LastExit::Kind::kOutOfMemory, 9);
+  EXPECT_EQ(by_kernel["signal"], 9);
+  EXPECT_EQ(by_kernel["out_of_memory"], true);
+  const Json unknown = exit_of(LastExit::Kind::kUnknown, 0);
+  for (const char* field : {"code", "signal", "out_of_memory"}) {
+    EXPECT_TRUE(unknown[field].is_null()) << field;
+  }
+}
+
+TEST(ServicesJsonTest, TellsOfRetriesAndAdoption) {
+  SnapshotMaker maker;
+  ServiceStatus status;
+  status.name = "llama";
+  const Json fresh = *ServiceJson(maker.Tick(), {status}, "llama");
+  EXPECT_EQ(fresh["restarts"], Json::object());
+  for (const char* field : {"next_retry_at", "backoff_seconds", "failure", "note", "last_exit"}) {
+    EXPECT_TRUE(fresh.at(field).is_null()) << field;
+  }
+  status.adopted = true;
+  status.restart_attempts = 2;
+  status.next_retry_at = WallTime(std::chrono::milliseconds(1500));
+  status.backoff_seconds = 4.5;
+  status.restarts = {{"crash", 2}, {"swap", 1}};
+  status.failure = "it crashed";
+  status.note = "loading 40 %";
+  status.profiles = {"fast"};
+  const Json row = *ServiceJson(maker.Tick(), {status}, "llama");
+  EXPECT_EQ(row["adopted"], true);
+  EXPECT_EQ(row["restart_attempts"], 2);
+  EXPECT_EQ(row["next_retry_at"], "1970-01-01T00:00:01.500Z");
+  EXPECT_EQ(row["backoff_seconds"], 4.5);
+  EXPECT_EQ(row["restarts"], Json::parse(R"({"crash":2,"swap":1})"));
+  EXPECT_EQ(row["failure"], "it crashed");
+  EXPECT_EQ(row["note"], "loading 40 %");
+  EXPECT_EQ(row["profiles"], Json::array({"fast"}));
+  EXPECT_FALSE(ServiceJson(maker.Tick(), {status}, "other"));
 }
 
 TEST(ProcessesJsonTest, ListsTheBusiestFirstAndAtMostLimit) {

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "supervisor/service_checks.h"
 #include "tests/fuzz/fuzz_support.h"
 
 namespace idlewatt {
@@ -36,7 +37,13 @@ void CheckConfig(const Config& config) {
     FUZZ_CHECK(Validate(service).ok());
     FUZZ_CHECK(names.insert(service.name).second);
     FUZZ_CHECK(service.stop_timeout <= kLongest);
+    FUZZ_CHECK(service.backoff.initial <= service.backoff.max);
+    FUZZ_CHECK(service.backoff.jitter >= 0 && service.backoff.jitter <= 1);
+    FUZZ_CHECK(!service.ready || service.ready->timeout.count() > 0);
+    FUZZ_CHECK(service.log.max_size > 0 && service.memory.value_or(1) > 0);
+    FUZZ_CHECK(!NeedsRestart(service, service));
   }
+  FUZZ_CHECK(ValidateTogether(config.services).empty());
   for (const WatchedService& watched : collector.watched) {
     FUZZ_CHECK(!watched.name.empty());
     FUZZ_CHECK(names.insert(watched.name).second);

@@ -56,6 +56,25 @@ TEST_F(HistoryTest, GivesBackWhatWasPushedAfterAReopen) {
   EXPECT_EQ(counters.series[0].points.back().value, 1e15 + 9);
 }
 
+TEST_F(HistoryTest, PartsOfAHistogramAreOneFamily) {
+  static constexpr Histogram kTimes = MakeHistogram<"test_seconds">("seconds", {{"who"}}, "Times");
+  Open();
+  history_->Push(FrameAt(kStartMs, {{registry_.Intern(kTimes.bucket, {"a", "+Inf"}), 7},
+                                    {registry_.Intern(kTimes.sum, {"a"}), 0.5},
+                                    {registry_.Intern(kTimes.count, {"a"}), 7}}));
+  ASSERT_TRUE(history_->Flush().ok());
+  EXPECT_EQ(Read("test_seconds_bucket{le=\"+Inf\"}").series.size(), 1U);
+  EXPECT_EQ(Read("test_seconds_count").series.size(), 1U);
+  Result<HistoryReader> reader = HistoryReader::Open(db_path());
+  ASSERT_TRUE(reader) << reader.error().ToString();
+  const auto families = reader->Families();
+  ASSERT_TRUE(families && families->size() == 1);
+  EXPECT_EQ(families->front().name, "test_seconds");
+  EXPECT_EQ(families->front().type, "histogram");
+  EXPECT_EQ(families->front().unit, "seconds");
+  EXPECT_EQ(families->front().help, "Times");
+}
+
 TEST_F(HistoryTest, FlushesByItselfAfterTheInterval) {
   options_.flush_interval = milliseconds(1);
   Open();

@@ -8,9 +8,15 @@
 namespace idlewatt {
 namespace {
 
-const ServiceMarker kMarker{"a", "/data"};
-constexpr std::string_view kOurs("X=1\0IDLEWATT_SERVICE=a\0IDLEWATT_DATA_DIR=/data\0", 47);
-constexpr std::string_view kOther("IDLEWATT_SERVICE=ab\0IDLEWATT_DATA_DIR=/data\0", 44);
+using std::string_literals::operator""s;
+
+const ServiceMarker kMarker{"a", "/data", "r1"};
+const std::string kOurs =
+    "X=1\0IDLEWATT_SERVICE=a\0IDLEWATT_DATA_DIR=/data\0IDLEWATT_RUN=r1\0"s;
+const std::string kOther =
+    "IDLEWATT_SERVICE=ab\0IDLEWATT_DATA_DIR=/data\0IDLEWATT_RUN=r1\0"s;
+const std::string kOtherRun =
+    "IDLEWATT_SERVICE=a\0IDLEWATT_DATA_DIR=/data\0IDLEWATT_RUN=r12\0"s;
 
 class ProcessScanTest : public ::testing::Test {
  protected:
@@ -23,10 +29,10 @@ class ProcessScanTest : public ::testing::Test {
                                      " 0 777 0 0\n");
     tree.Write(folder + "/environ", environment);
   }
-  std::vector<pid_t> Members(pid_t root, const KnownMembers& known = {}) {
+  std::vector<pid_t> Members(pid_t root, const KnownMembers& known = {}, bool adopted = false) {
     const FileRoot proc = tree.Root();
     std::vector<pid_t> pids;
-    for (const ProcessInfo& p : ProcessScan(proc).MembersOf(root, kMarker, known))
+    for (const ProcessInfo& p : ProcessScan(proc).MembersOf({root, 777, adopted, kMarker}, known))
       pids.push_back(p.pid);
     return pids;
   }
@@ -58,6 +64,7 @@ TEST_F(ProcessScanTest, SessionDescentAndMarkerMakeAMember) {
   Add(self + 5, self, self + 5, 'S', 1, kOurs);           // a stray
   Add(self + 6, self, self + 6, 'S', 1, kOther);          // of a service with a longer name
   Add(self + 7, 1, self + 7, 'S', 1, kOurs);              // not ours
+  Add(self + 10, self, self + 10, 'S', 1, kOtherRun);
   Add(self + 8, self + 1, self + 1, 'Z');                 // a zombie
   Add(self + 9, self + 1, self + 1, 'Z', /*threads=*/2);  // only its first thread has ended
   EXPECT_THAT(Members(self + 1),
@@ -76,14 +83,29 @@ TEST_F(ProcessScanTest, KnownMemberStaysOneWithItsChildrenAndSession) {
               testing::UnorderedElementsAre(self + 2, self + 3, self + 4));
 }
 
-TEST_F(ProcessScanTest, EarlierRunIsOneThatIsNotOurDescendant) {
+TEST_F(ProcessScanTest, NumberOfARootThatWasReapedSaysNothing) {
+  Add(self, 1, 1);
+  Add(self + 2, 1, self + 1);                          // in the session of that number
+  Add(self + 3, self, self + 3, 'S', 1, kOurs);        // a stray
+  Add(self + 4, 1, self + 4, 'S', 1, kOurs);           // a stray that init got
+  EXPECT_THAT(Members(self + 1), testing::UnorderedElementsAre(self + 3));
+  EXPECT_THAT(Members(self + 1, {}, /*adopted=*/true),
+              testing::UnorderedElementsAre(self + 3, self + 4));
+}
+
+TEST_F(ProcessScanTest, WhatAnEarlierDaemonLeftIsNoDescendantOfOurs) {
   Add(self, 1, 1, 'S', 1, kOurs);
   Add(self + 5, self, self + 5, 'S', 1, kOurs);
   Add(self + 6, 1, self + 6, 'S', 1, kOther);
-  const FileRoot proc = tree.Root();
-  EXPECT_EQ(ProcessScan(proc).FindEarlierRun(kMarker), std::nullopt);
   Add(self + 7, 1, self + 7, 'S', 1, kOurs);
-  EXPECT_EQ(ProcessScan(proc).FindEarlierRun(kMarker), self + 7);
+  Add(self + 8, 1, self + 8, 'Z', 1, kOurs);
+  const FileRoot proc = tree.Root();
+  std::vector<std::pair<std::string, pid_t>> left;
+  for (const ProcessScan::Left& one : ProcessScan(proc).FindLeft(kMarker.data_dir)) {
+    left.emplace_back(one.service, one.process.pid);
+  }
+  EXPECT_THAT(left, testing::UnorderedElementsAre(testing::Pair("a", self + 7),
+                                                  testing::Pair("ab", self + 6)));
 }
 
 TEST_F(ProcessScanTest, RingOfParentsIsNoDescent) {

@@ -41,12 +41,18 @@ class SupervisorFixture : public ::testing::Test {
     ServiceSpec spec;
     spec.name = std::move(name);
     spec.command = {"/bin/sh", "-c", std::move(script)};
+    spec.restart = RestartMode::kNo;
     return spec;
   }
 
+  Result<std::unique_ptr<Supervisor>> TryCreate(std::vector<ServiceSpec> specs) {
+    SupervisorOptions with_folders = options;
+    with_folders.log_dir = tree.PathOf("log");
+    if (with_folders.data_dir.empty()) with_folders.data_dir = tree.path();
+    return Supervisor::Create(std::move(specs), with_folders, clock);
+  }
   void Create(std::vector<ServiceSpec> specs) {
-    Result<std::unique_ptr<Supervisor>> made =
-        Supervisor::Create(std::move(specs), {tree.PathOf("log"), tree.path()}, clock);
+    Result<std::unique_ptr<Supervisor>> made = TryCreate(std::move(specs));
     ASSERT_TRUE(made) << made.error().ToString();
     supervisor = std::move(*made);
   }
@@ -144,6 +150,7 @@ class SupervisorFixture : public ::testing::Test {
 
   RealClock clock;
   FakeTree tree;
+  SupervisorOptions options;  // without folders
   std::unique_ptr<Supervisor> supervisor;
 };
 

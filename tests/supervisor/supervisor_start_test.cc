@@ -165,7 +165,7 @@ TEST_F(SupervisorStartTest, ProcessOfAnEarlierRunIsNotDoubled) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 0);
   const std::string marks = "IDLEWATT_SERVICE=a IDLEWATT_DATA_DIR=" + DataDir();
   ASSERT_EQ(std::system(("cd " + tree.path() + "; " + marks +
-                         " sh -c 'echo $$ >earlier; exec sleep 1000' >/dev/null 2>&1 & "
+                         " setsid sh -c 'echo $$ >earlier; exec sleep 1000' >/dev/null 2>&1 & "
                          "until [ -s " +
                          tree.path() + "/earlier ]; do sleep 0.01; done")
                             .c_str()),
@@ -204,7 +204,8 @@ TEST_F(SupervisorStartTest, UnknownNameIsAnErrorWithTheNearestOne) {
 
 TEST_F(SupervisorStartTest, WrongConfigurationStartsNothing) {
   const auto create = [&](std::vector<ServiceSpec> specs, const std::string& data_dir) {
-    return Supervisor::Create(std::move(specs), {tree.PathOf("log"), data_dir}, clock).ok();
+    options.data_dir = data_dir;
+    return TryCreate(std::move(specs)).ok();
   };
   EXPECT_FALSE(create({Shell("a", "true"), Shell("a", "true")}, tree.path()));
   EXPECT_FALSE(create({Shell("a/b", "true")}, tree.path()));
@@ -231,7 +232,8 @@ TEST_F(SupervisorStartTest, SamplerGivesStateExitCodeAndLogBytes) {
   ASSERT_TRUE(WaitState("a", ServiceState::kFailed));
   SeriesRegistry registry;
   Readings readings(registry);
-  ServiceSampler sampler(*supervisor);
+  const MachineRoots roots{*FileRoot::Open("/proc"), *FileRoot::Open("/sys")};
+  ServiceSampler sampler(supervisor.get(), roots);
   ASSERT_TRUE(sampler.Read(clock.Now(), readings));
   std::map<std::string, double> values;
   for (const Sample& s : readings.samples) values[registry.Find(s.series)->ToString()] = s.value;

@@ -24,51 +24,77 @@ std::set<ServiceState> Reached() {
   return reached;
 }
 
-TEST(TransitionTableTest, EveryEventOfAReachedStateHasOneRowOrIsRefused) {
-  for (const ServiceState state : Reached()) {
-    for (size_t i = 0; i < kServiceEventCount; ++i) {
-      const auto event = static_cast<ServiceEvent>(i);
-      const auto rows = std::ranges::count_if(Transitions(), [&](const Transition& row) {
-        return row.state == state && row.event == event;
-      });
-      const auto refused = std::ranges::count_if(Refusals(), [&](const RefusedEvents& refusal) {
-        return refusal.state == state && refusal.Has(event);
-      });
-      EXPECT_EQ(rows + refused, 1) << ServiceStateName(state) << ", " << ServiceEventName(event);
-    }
-  }
-}
-
-TEST(TransitionTableTest, UnreachedStatesAreThoseThatAreListed) {
-  std::set<ServiceState> all;
-  for (size_t i = 0; i < kServiceStateCount; ++i) all.insert(static_cast<ServiceState>(i));
-  for (const ServiceState state : Reached()) all.erase(state);
-  EXPECT_THAT(all, testing::UnorderedElementsAreArray(UnreachedStates()));
-}
-
-TEST(TransitionTableTest, ActionThatGivesAnEventFindsItInTheNextState) {
+TEST(TransitionTableTest, StateAndEventHaveOneRowAtMost) {
+  std::set<std::pair<ServiceState, ServiceEvent>> rows;
   for (const Transition& row : Transitions()) {
-    const auto handles = [&](ServiceEvent event) {
-      return FindTransition(row.next, event) != nullptr;
-    };
-    if (row.action == ServiceAction::kSpawn) {
-      EXPECT_TRUE(handles(ServiceEvent::kExecSucceeded)) << ServiceStateName(row.next);
-      EXPECT_TRUE(handles(ServiceEvent::kExecFailed)) << ServiceStateName(row.next);
-    } else if (row.action != ServiceAction::kNone) {
-      EXPECT_TRUE(handles(ServiceEvent::kAllGone)) << ServiceStateName(row.next);
-    }
-    if (row.action == ServiceAction::kStop) {
-      EXPECT_TRUE(handles(ServiceEvent::kDeadline)) << ServiceStateName(row.next);
+    EXPECT_TRUE(rows.emplace(row.state, row.event).second)
+        << ServiceStateName(row.state) << ", " << ServiceEventName(row.event);
+  }
+}
+
+TEST(TransitionTableTest, EveryStateCanBeReached) {
+  EXPECT_EQ(Reached().size(), kServiceStateCount);
+}
+
+TEST(TransitionTableTest, RequestsAreTakenInEveryState) {
+  for (size_t i = 0; i < kServiceStateCount; ++i) {
+    const auto state = static_cast<ServiceState>(i);
+    for (const ServiceEvent request :
+         {ServiceEvent::kStartRequested, ServiceEvent::kRestartRequested,
+          ServiceEvent::kStopRequested, ServiceEvent::kKillRequested}) {
+      EXPECT_NE(FindTransition(state, request), nullptr)
+          << ServiceStateName(state) << ", " << ServiceEventName(request);
     }
   }
 }
 
-TEST(TransitionTableTest, OnlyAllGoneLeadsToASpawn) {
+std::vector<ServiceEvent> EventsOf(ServiceAction action) {
+  using enum ServiceEvent;
+  switch (action) {
+    case ServiceAction::kNone:
+      return {};
+    case ServiceAction::kAwaitGone:
+    case ServiceAction::kStop:
+    case ServiceAction::kKill:
+      return {kRootEnded, kAllGone};
+    case ServiceAction::kAwaitDependencies:
+      return {kDependenciesMet, kDependencyFailed};
+    case ServiceAction::kSpawn:
+      return {kBecameReady, kFellBack, kEndedDone, kEndedRetry, kEndedFailed};
+    case ServiceAction::kWatchHealth:
+      return {kBecameUnwell, kEndedDone, kEndedRetry, kEndedFailed};
+    case ServiceAction::kRetryLater:
+      return {kRetryDue, kRootEnded, kAllGone};
+  }
+  return {};
+}
+
+TEST(TransitionTableTest, WhatAnActionGivesFindsItsRowInTheNextState) {
   for (const Transition& row : Transitions()) {
-    if (row.action == ServiceAction::kSpawn) {
-      EXPECT_EQ(row.event, ServiceEvent::kAllGone) << "a second instance could start";
+    for (const ServiceEvent event : EventsOf(row.action)) {
+      EXPECT_NE(FindTransition(row.next, event), nullptr)
+          << ServiceStateName(row.state) << ", " << ServiceEventName(row.event) << ": "
+          << ServiceEventName(event) << " in " << ServiceStateName(row.next);
     }
   }
+}
+
+TEST(TransitionTableTest, OnlyPendingLeadsToASpawn) {
+  for (const Transition& row : Transitions()) {
+    if (row.action == ServiceAction::kSpawn) {
+      EXPECT_EQ(row.state, ServiceState::kPending) << "a second instance could start";
+      EXPECT_EQ(row.event, ServiceEvent::kDependenciesMet);
+    }
+  }
+}
+
+TEST(TransitionTableTest, NamesAreDistinct) {
+  std::set<std::string_view> names;
+  for (size_t i = 0; i < kServiceEventCount; ++i) {
+    names.insert(ServiceEventName(static_cast<ServiceEvent>(i)));
+  }
+  EXPECT_EQ(names.size(), kServiceEventCount);
+  EXPECT_FALSE(names.contains(""));
 }
 
 // IDLEWATT_UPDATE_DOCS=1 rewrites the page.

@@ -1,0 +1,34 @@
+// What the handlers of the API share: answers, and what most requests say.
+#pragma once
+
+#include <cstddef>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "exporters/http_server.h"
+#include "exporters/json_views.h"
+
+namespace idlewatt {
+
+HttpResponse JsonResponse(const Json& body);
+// 400 with the error's code and text, whatever the code.
+HttpResponse BadRequest(const Error& error);
+// 503, while the daemon is not up yet.
+HttpResponse NotReady();
+
+// A text of JSON; what is not valid UTF-8 must not spoil it.
+std::string DumpJson(const Json& json);
+
+// A whole number from `least` to `most`; `usual` when the request does not say. kInvalid else.
+Result<size_t> NumberOf(const HttpRequest& request, const std::string& parameter, size_t usual,
+                        size_t least, size_t most);
+
+struct TimeSpan {
+  WallTime since;
+  WallTime until;
+};
+// since and until of a request, both included; by default the last hour. kInvalid when they are not
+// times, or the wrong way round.
+Result<TimeSpan> TimeSpanOf(const HttpRequest& request, WallTime now);
+
+}  // namespace idlewatt
