@@ -110,16 +110,16 @@ int RunCommand(const RunArguments& arguments) {
   auto roots = OpenRoots(arguments.procfs, arguments.sysfs);
   if (!roots) return Fail(roots.error());
   const sigset_t signals = BlockSignals();
-  auto daemon = Daemon::Start(*config, std::move(*roots),
-                              [&arguments] { return LoadConfigAgain(arguments.config); }, manager);
+  auto daemon = Daemon::Start(
+      *config, std::move(*roots), [&arguments] { return LoadConfigAgain(arguments.config); },
+      manager);
   if (!daemon) return Fail(daemon.error());
   spdlog::info("page, API and metrics at http://{}/", (*daemon)->address());
   spdlog::info("history in {}, {} services, one measurement every {}", config->data_dir,
                config->services.size(), FormatDuration(config->collector.interval));
   manager.Ready();
   while (WaitForSignal(signals) == SIGHUP) {
-    const Result<ReloadOutcome> outcome = (*daemon)->Reload();
-    if (!outcome) spdlog::error("nothing was reloaded: {}", outcome.error().ToString());
+    (void)(*daemon)->Reload();  // it tells what came of it
   }
   spdlog::info("stopping");
   manager.Stopping();
@@ -136,7 +136,12 @@ int CheckConfigCommand(const std::string& path) {
   std::vector<std::string> warnings;
   const Result<Config> config = LoadConfig(path, warnings);
   if (config) {
-    for (const std::string& doubt : Doubts(*config)) warnings.push_back(path + ": " + doubt);
+    for (std::string& doubt : Doubts(*config)) {
+      warnings.push_back(std::move(doubt.insert(0, path + ": ")));
+    }
+    for (std::string& doubt : PortDoubts(*config)) {
+      warnings.push_back(std::move(doubt.insert(0, path + ": ")));
+    }
   }
   for (const std::string& warning : warnings) {
     std::fprintf(stderr, "idlewatt: warning: %s\n", warning.c_str());

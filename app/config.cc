@@ -8,12 +8,13 @@
 #include <fstream>
 #include <iterator>
 #include <set>
+#include <sstream>
 
 #include "app/service_config.h"
 #include "base/duration.h"
 #include "base/file_root.h"
 #include "base/text.h"
-#include "supervisor/service_doubts.h"
+#include "supervisor/spec/service_doubts.h"
 
 namespace idlewatt {
 namespace {
@@ -271,6 +272,27 @@ void ReadRoot(const toml::table& table, ParsedConfig& parsed) {
   CheckProfile(table, config, findings);
 }
 
+std::string TextOf(const toml::node& node) {
+  std::ostringstream text;
+  node.visit([&](const auto& value) { text << value; });
+  return text.str();
+}
+
+std::map<std::string, std::string> FixedParts(const toml::table& root) {
+  std::map<std::string, std::string> parts;
+  for (const auto& [key, node] : root) {
+    if (key.str() != "service") parts[std::string(key.str())] = TextOf(node);
+  }
+  const toml::array* services = root["service"].as_array();
+  for (size_t i = 0; services != nullptr && i < services->size(); ++i) {
+    const toml::node_view service((*services)[i]);
+    const toml::node* idle = service["idle"].node();
+    if (idle == nullptr) continue;
+    parts["service " + service["name"].value_or(std::string()) + " idle"] = TextOf(*idle);
+  }
+  return parts;
+}
+
 std::string Line(const std::string& path, const ConfigFinding& finding) {
   return path + ":" + std::to_string(finding.line) + ": " + finding.text;
 }
@@ -295,6 +317,7 @@ ParsedConfig ParseConfig(std::string_view text) {
   try {
     const toml::table table = toml::parse(text);
     ReadRoot(table, parsed);
+    parsed.config.fixed = FixedParts(table);
   } catch (const toml::parse_error& error) {
     parsed.findings.push_back({error.source().begin.line,
                                "is not valid TOML: " + std::string(error.description()), true});
@@ -306,11 +329,19 @@ ParsedConfig ParseConfig(std::string_view text) {
 
 std::vector<std::string> Doubts(const Config& config) {
   std::vector<std::string> doubts;
+  for (const ServiceSpec& service : config.services) {
+    const std::vector<std::string> more = Doubts(service);
+    doubts.insert(doubts.end(), more.begin(), more.end());
+  }
+  return doubts;
+}
+
+std::vector<std::string> PortDoubts(const Config& config) {
+  std::vector<std::string> doubts;
   const auto proc = FileRoot::Open("/proc");
   if (!proc) return {proc.error().ToString()};
   for (const ServiceSpec& service : config.services) {
-    const std::vector<std::string> more = Doubts(service, *proc);
-    doubts.insert(doubts.end(), more.begin(), more.end());
+    if (auto doubt = PortDoubt(service, *proc)) doubts.push_back(std::move(*doubt));
   }
   return doubts;
 }

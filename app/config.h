@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,7 +12,7 @@
 #include "collector/sampler_table.h"
 #include "exporters/http_server.h"
 #include "storage/history.h"
-#include "supervisor/service_spec.h"
+#include "supervisor/spec/service_spec.h"
 
 namespace idlewatt {
 
@@ -27,6 +28,9 @@ struct Config {
   AnalysisOptions analysis;
   std::vector<ServiceSpec> services;
   std::string profile;  // active at the start; empty: the one of the last daemon, or none
+
+  // What a reload does not apply, as text: each table but [[service]], and "service NAME idle".
+  std::map<std::string, std::string> fixed;
 
   // /var/lib/idlewatt for root, else $XDG_STATE_HOME/idlewatt or ~/.local/state/idlewatt.
   static std::string DefaultDataDir();
@@ -46,7 +50,10 @@ ParsedConfig ParseConfig(std::string_view text);
 Result<Config> LoadConfig(const std::string& path, std::vector<std::string>& warnings);
 
 // What would make services fail if they were started now, and may be mended until then: one
-// sentence each. See supervisor/service_doubts.h.
+// sentence each. See supervisor/spec/service_doubts.h.
 std::vector<std::string> Doubts(const Config& config);
+// The same of ports that others listen on. A daemon has no need of it: it may be about to take back
+// who listens, and a start that finds its port in use fails with the same sentence.
+std::vector<std::string> PortDoubts(const Config& config);
 
 }  // namespace idlewatt

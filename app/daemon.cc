@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
+#include <set>
 #include <utility>
 
 #include "app/control_token.h"
@@ -141,10 +142,34 @@ Result<std::vector<HistoryEvent>> Daemon::Events(const TimeSpan& span, size_t li
 Result<ReloadOutcome> Daemon::Reload() {
   const MutexLock lock(reload_mutex_);  // one at a time, and the later file wins
   manager_.Reloading();
-  Result<Config> config = load_config_();
-  Result<ReloadOutcome> outcome = config ? supervisor_->Reload(std::move(config->services))
-                                         : Result<ReloadOutcome>(config.error());
+  Result<ReloadOutcome> outcome = ReloadServices();
   manager_.Ready();
+  if (!outcome) {
+    spdlog::error("nothing was reloaded: {}", outcome.error().ToString());
+    return outcome;
+  }
+  spdlog::info("reloaded: {} services added, {} removed, {} restarted, {} updated",
+               outcome->added.size(), outcome->removed.size(), outcome->restarted.size(),
+               outcome->updated.size());
+  for (const std::string& part : outcome->not_applied) {
+    spdlog::warn("{} changed, which is only applied when the daemon is restarted", part);
+  }
+  return outcome;
+}
+
+Result<ReloadOutcome> Daemon::ReloadServices() {
+  ASSIGN_OR_RETURN(Config config, load_config_());
+  ASSIGN_OR_RETURN(ReloadOutcome outcome, supervisor_->Reload(std::move(config.services)));
+  std::set<std::string> parts;
+  for (const auto& [part, text] : config_.fixed) parts.insert(part);
+  for (const auto& [part, text] : config.fixed) parts.insert(part);
+  const auto text_of = [](const Config& c, const std::string& part) {
+    const auto it = c.fixed.find(part);
+    return it == c.fixed.end() ? std::string() : it->second;
+  };
+  for (const std::string& part : parts) {
+    if (text_of(config_, part) != text_of(config, part)) outcome.not_applied.push_back(part);
+  }
   return outcome;
 }
 

@@ -36,11 +36,10 @@ class Daemon {
   // Reads the configuration file again, for a reload; any thread.
   using ConfigLoader = std::function<Result<Config>()>;
   // Takes the port, locks the data folder, opens the history and starts everything. On failure
-  // one sentence, and nothing was changed. `manager` hears that the supervisor's loop turns; it must
-  // outlive this object.
+  // one sentence, and nothing was changed. `manager` hears that the supervisor's loop turns; it
+  // must outlive this object.
   static Result<std::unique_ptr<Daemon>> Start(const Config& config, MachineRoots roots,
-                                               ConfigLoader load_config,
-                                               const SdNotify& manager);
+                                               ConfigLoader load_config, const SdNotify& manager);
   ~Daemon();
 
   std::string address() const { return http_->address(); }
@@ -58,6 +57,7 @@ class Daemon {
   Result<void> StartHttp();
   Result<void> StartStorage();
   Result<void> StartSampling();
+  Result<ReloadOutcome> ReloadServices();
   std::optional<StorageStatus> Storage() const;
   // From memory alone where the ring reaches back far enough.
   Result<RangeAnswer> Range(const Selector& selector, const RangeWindow& window) const;

@@ -96,6 +96,10 @@ Result<std::string> ReloadText(const std::string& body) {
         out += std::string(what) + ": " + JoinNames(json.at(what)) + "\n";
       }
     }
+    if (!json.at("not_applied").empty()) {
+      out += "changed, but only applied when the daemon is restarted: " +
+             JoinNames(json.at("not_applied")) + "\n";
+    }
   } catch (const nlohmann::json::exception& error) {
     return UnexpectedAnswer(error.what());
   }

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "base/text.h"
-#include "supervisor/service_checks.h"
+#include "supervisor/spec/service_checks.h"
 
 namespace idlewatt {
 namespace {

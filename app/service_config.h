@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "app/toml_section.h"
-#include "supervisor/service_spec.h"
+#include "supervisor/spec/service_spec.h"
 
 namespace idlewatt {
 

@@ -176,7 +176,8 @@ Json ReloadJson(const ReloadOutcome& outcome) {
   return {{"added", outcome.added},
           {"removed", outcome.removed},
           {"restarted", outcome.restarted},
-          {"updated", outcome.updated}};
+          {"updated", outcome.updated},
+          {"not_applied", outcome.not_applied}};
 }
 
 Json EventsJson(const std::vector<HistoryEvent>& events) {

@@ -59,7 +59,8 @@ Verdict RestartPolicy::OnGivenUp(const ServiceSpec& spec, std::optional<BootTime
 Verdict RestartPolicy::Retry(const ServiceSpec& spec, std::string_view what,
                              std::optional<BootTime> ready_since, BootTime now) {
   if (ready_since && now - *ready_since >= spec.backoff.reset_after) Reset();
-  const auto& [burst, interval] = spec.start_limit;
+  const int burst = spec.start_limit.burst;
+  const milliseconds interval = spec.start_limit.interval;
   std::erase_if(restart_times_, [&](BootTime time) { return now - time >= interval; });
   if (burst > 0) {
     if (restart_times_.size() >= static_cast<size_t>(burst)) {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "supervisor/service_spec.h"
+#include "supervisor/spec/service_spec.h"
 #include "supervisor/status.h"
 
 namespace idlewatt {

@@ -1,17 +1,12 @@
 #include "supervisor/service.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <spdlog/spdlog.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <random>
 
-#include "base/duration.h"
 #include "base/text.h"
-#include "collector/port_owner.h"
+#include "supervisor/probe/port_guard.h"
 
 namespace idlewatt {
 namespace {
@@ -19,36 +14,6 @@ namespace {
 double Random() {
   static std::mt19937_64 engine{std::random_device{}()};
   return std::uniform_real_distribution<double>(0, 1)(engine);
-}
-
-// The wall time of `boot`, as the clocks stand now.
-WallTime WallOf(const Clock& clock, BootTime boot) {
-  const TimePoint now = clock.Now();
-  return now.wall + std::chrono::duration_cast<std::chrono::milliseconds>(boot - now.boot);
-}
-
-// kInvalid with the name of the holder when a stranger listens on `port` of this machine.
-Result<void> CheckPortIsFree(const FileRoot& proc, uint16_t port) {
-  const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const int on = 1;  // connections of an earlier run that linger are no obstacle
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (!socket ||
-      ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
-      errno != EADDRINUSE) {
-    return {};
-  }
-  const std::string subject = "port " + std::to_string(port);
-  const auto pid = FindPortOwner(proc, port);
-  if (!pid) return Error{ErrorCode::kInvalid, subject, 0, "is in use by somebody who can't be seen"};
-  const auto name = proc.Read(std::to_string(*pid) + "/comm");
-  return Error{ErrorCode::kInvalid, subject, 0,
-               "is held by process " + std::to_string(*pid) +
-                   (name ? " (" + ToValidUtf8(Trim(*name)) + ")" : "") +
-                   "; stop it, or give the service another port"};
 }
 
 int64_t AvailableMemory(const FileRoot& proc) {
@@ -68,29 +33,6 @@ Error LeftBehind(pid_t pid) {
 }
 
 }  // namespace
-
-std::string FingerprintOf(const ServiceSpec& spec) {
-  uint64_t hash = 14695981039346656037U;  // FNV-1a
-  const auto add = [&](std::string_view text) {
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
-    hash = (hash ^ 0x100U) * 1099511628211U;  // where one text ends
-  };
-  for (const std::string& word : spec.command) add(word);
-  add("");
-  add(spec.model);
-  add(spec.auto_port ? "auto" : std::to_string(spec.port.value_or(0)));
-  add(spec.working_dir);
-  for (const auto& [key, value] : spec.environment) add(key + "=" + value);
-  add(spec.env_file);
-  add(spec.user);
-  for (const Ulimit& limit : spec.ulimits) {
-    add(std::to_string(limit.resource) + " " + std::to_string(limit.soft) + " " +
-        std::to_string(limit.hard));
-  }
-  add(spec.nice ? std::to_string(*spec.nice) : "");
-  add(spec.oom_score_adj ? std::to_string(*spec.oom_score_adj) : "");
-  return std::to_string(hash);
-}
 
 Service::Service(ServiceSpec spec, const ServiceContext& context, Host& host)
     : context_(context),
@@ -177,8 +119,7 @@ void Service::Restart(const std::string& reason) {
 
 void Service::SetInProfile(bool in_profile) {
   in_profile_ = in_profile;
-  const bool can_change =
-      state_ == ServiceState::kStopped || state_ == ServiceState::kDisabled;
+  const bool can_change = state_ == ServiceState::kStopped || state_ == ServiceState::kDisabled;
   if (can_change) {
     Handle(in_profile ? ServiceEvent::kProfileEntered : ServiceEvent::kProfileLeft);
   } else if (!in_profile) {
@@ -396,9 +337,8 @@ void Service::OnEnd(const Verdict& verdict, const std::string& why,
 }
 
 void Service::RetryLater() {
-  const TimePoint now = context_.run.loop.clock().Now();
-  next_retry_ = TimePoint{now.wall + delay_, now.boot + delay_};
-  retry_.Set(next_retry_->boot, [this] { Handle(ServiceEvent::kRetryDue); });
+  next_retry_ = context_.run.loop.Now() + delay_;
+  retry_.Set(*next_retry_, [this] { Handle(ServiceEvent::kRetryDue); });
 }
 
 void Service::StopRuns() {
@@ -430,8 +370,8 @@ void Service::AwaitGone() {
 
 void Service::OnMemberEnded(ServiceRun& run) {
   if (run_.get() != &run) CheckRetired();
-  const bool waits = !is_active() && state_ != ServiceState::kStopped &&
-                     state_ != ServiceState::kDisabled;
+  const bool waits =
+      !is_active() && state_ != ServiceState::kStopped && state_ != ServiceState::kDisabled;
   if (waits) AwaitGone();
 }
 
@@ -527,8 +467,8 @@ bool Service::FallBack(const std::string& why) {
 }
 
 void Service::Update(ServiceSpec next) {
-  const bool anew = FingerprintOf(next) != FingerprintOf(configured_);
-  const bool was_swapped = FingerprintOf(spec_) != FingerprintOf(configured_);
+  const bool anew = NeedsRestart(configured_, next);
+  const bool was_swapped = NeedsRestart(configured_, spec_);
   configured_ = next;
   if (!anew && was_swapped) {
     next.model = spec_.model;
@@ -560,7 +500,7 @@ void Service::Resume(const ServiceRecord& record) {
   if (record.boot_id != context_.run.boot_id) return;  // of that boot nothing runs any more
   resumed_ = true;
   failure_ = record.failure;
-  if (!record.command.empty() && record.fingerprint == FingerprintOf(configured_)) {
+  if (!record.command.empty() && record.fingerprint == StartFingerprint(configured_)) {
     spec_.model = record.model;
     spec_.command = record.command;
   }
@@ -582,7 +522,8 @@ void Service::ResumeRun(const ServiceRecord& record) {
   ServiceSpec spec = spec_;
   spec.port = record.run->port;
   const Result<ServiceSpec> expanded = Expand(spec);
-  auto run = ServiceRun::Adopt(context_.run, expanded ? *expanded : spec, *record.run, output_, *this);
+  auto run =
+      ServiceRun::Adopt(context_.run, expanded ? *expanded : spec, *record.run, output_, *this);
   if (!run) {
     spdlog::warn("service \"{}\": {}; it is left alone", spec_.name, run.error().ToString());
     return ResumeState(record);
@@ -591,7 +532,7 @@ void Service::ResumeRun(const ServiceRecord& record) {
   state_ = record.state;
   if (!run_->root_alive()) return ResumeDead();
   spdlog::info("service \"{}\": process {} is taken back", spec_.name, run_->record().pid);
-  const bool changed = record.fingerprint != FingerprintOf(configured_);
+  const bool changed = record.fingerprint != StartFingerprint(configured_);
   if (is_active() && (changed || spec_.orphan_policy == OrphanPolicy::kKill)) {
     return Restart(changed ? "reload" : "orphan");
   }
@@ -643,12 +584,12 @@ ServiceRecord Service::Record() const {
   if (run_) record.run = run_->record();
   if (candidate_ && candidate_->run) record.others.push_back(candidate_->run->record());
   for (const auto& run : retired_) record.others.push_back(run->record());
-  record.fingerprint = FingerprintOf(configured_);
+  record.fingerprint = StartFingerprint(configured_);
   record.model = spec_.model;
   record.command = spec_.command;
   record.restart_times = policy_.restart_times();
   record.restart_attempts = policy_.attempts();
-  if (next_retry_) record.next_retry = next_retry_->boot;
+  record.next_retry = next_retry_;
   record.restarts = restarts_;
   record.start_durations = start_durations_;
   record.last_exit = last_exit_;
@@ -668,7 +609,7 @@ ServiceStatus Service::Status() const {
   status.model = spec_.model;
   status.restart_attempts = policy_.attempts();
   if (next_retry_) {
-    status.next_retry_at = WallOf(context_.run.loop.clock(), next_retry_->boot);
+    status.next_retry_boot = next_retry_;
     status.backoff_seconds = ToSeconds(delay_);
   }
   status.restarts = restarts_;

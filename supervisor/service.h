@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "supervisor/log_tail.h"
-#include "supervisor/output.h"
+#include "supervisor/log/log_tail.h"
+#include "supervisor/log/output.h"
 #include "supervisor/restart_policy.h"
 #include "supervisor/service_record.h"
 #include "supervisor/service_run.h"
-#include "supervisor/service_spec.h"
+#include "supervisor/spec/service_spec.h"
 #include "supervisor/status.h"
 
 namespace idlewatt {
@@ -25,9 +25,9 @@ struct ServiceContext {
   LogCompressor* compressor = nullptr;
 };
 
-// One service: its state, which the transition table rules, and what the table's actions do. Between
-// two states it has one run at most; during a swap another one beside it, and runs that were replaced
-// until they are gone.
+// One service: its state, which the transition table rules, and what the table's actions do.
+// Between two states it has one run at most; during a swap another one beside it, and runs that
+// were replaced until they are gone.
 // Threads: supervisor loop only.
 // Owns:    its runs, probes, timers and log.
 class Service final : private ServiceRun::Listener {
@@ -48,15 +48,15 @@ class Service final : private ServiceRun::Listener {
   // `context` and `host` must outlive this object.
   Service(ServiceSpec spec, const ServiceContext& context, Host& host);
 
-  // Goes on where an earlier daemon left it, as far as its processes can be verified. Before the first
-  // event.
+  // Goes on where an earlier daemon left it, as far as its processes can be verified. Before the
+  // first event.
   void Resume(const ServiceRecord& record);
 
   // The transition table is obeyed here and nowhere else. `reason` is for people.
   void Handle(ServiceEvent event, const std::string& reason = {});
   // Requests of an operator; counts of crashes begin anew.
   void Start();
-  void Stop();  // the service is remembered as stopped on purpose
+  void Stop();                              // the service is remembered as stopped on purpose
   void Restart(const std::string& reason);  // the label of idlewatt_service_restarts_total
   void Kill() { Handle(ServiceEvent::kKillRequested); }
   void Swap(ServiceSpec next);
@@ -164,7 +164,7 @@ class Service final : private ServiceRun::Listener {
 
   RestartPolicy policy_;
   EventLoop::Timer retry_;
-  std::optional<TimePoint> next_retry_;
+  std::optional<BootTime> next_retry_;
   std::chrono::milliseconds delay_{0};
   std::string restart_reason_;  // of the next spawn; empty: it is no restart
   std::map<std::string, int64_t> restarts_;
@@ -179,8 +179,5 @@ class Service final : private ServiceRun::Listener {
   bool written_ = false;
   bool unrecorded_ = false;
 };
-
-// What a run is started from, in a few characters: of another configuration they are others.
-std::string FingerprintOf(const ServiceSpec& spec);
 
 }  // namespace idlewatt

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "supervisor/log_tail.h"
+#include "supervisor/log/log_tail.h"
 #include "supervisor/status.h"
 
 namespace idlewatt {
@@ -31,6 +31,8 @@ struct ReloadOutcome {
   std::vector<std::string> removed;
   std::vector<std::string> restarted;  // of those that run
   std::vector<std::string> updated;    // without a restart
+  // Parts of the configuration that differ and need a restart of the daemon: "http".
+  std::vector<std::string> not_applied;
 };
 
 // State changes, and the status of every service after them.

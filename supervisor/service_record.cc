@@ -18,8 +18,8 @@
 #include <utility>
 
 #include "base/text.h"
-#include "supervisor/process_scan.h"
-#include "supervisor/spawner.h"
+#include "supervisor/process/process_scan.h"
+#include "supervisor/process/spawner.h"
 
 namespace idlewatt {
 namespace {
@@ -193,7 +193,11 @@ struct Reader {
   template <typename T>
   static bool Read(const Json& json, std::optional<T>& out) {
     out.reset();
-    return json.is_null() || Read(json, out.emplace());
+    if (json.is_null()) return true;
+    T value{};
+    if (!Read(json, value)) return false;
+    out = std::move(value);
+    return true;
   }
   template <typename T>
   static bool Read(const Json& json, std::vector<T>& out) {
@@ -257,9 +261,9 @@ Result<void> WriteFile(const std::string& path, std::string_view text) {
 Result<void> ReplaceFile(const std::string& path, std::string_view text) {
   const std::string fresh = path + std::string(kFreshSuffix);
   Result<void> done = WriteFile(fresh, text);
-  // A file system that must keep a renamed file whole beyond a power cut (ext4) starts to write it out
-  // when it replaces another: a millisecond that nobody needs here. So nothing is replaced, and Load
-  // knows what it may find in between.
+  // A file system that must keep a renamed file whole beyond a power cut (ext4) starts to write it
+  // out when it replaces another: a millisecond that nobody needs here. So nothing is replaced, and
+  // Load knows what it may find in between.
   if (done) ::unlink(path.c_str());
   if (done && ::rename(fresh.c_str(), path.c_str()) != 0) done = ErrnoError(errno, path);
   if (!done) ::unlink(fresh.c_str());

@@ -36,9 +36,9 @@ struct ServiceRecord {
   ServiceState state = ServiceState::kStopped;
   std::optional<RunRecord> run;
   std::vector<RunRecord> others;        // of a swap under way: to be stopped
-  std::string fingerprint;           // of what is configured; see FingerprintOf
-  std::string model;                 // as it is run, which a swap may have changed
-  std::vector<std::string> command;  // the same
+  std::string fingerprint;              // of what is configured; see StartFingerprint
+  std::string model;                    // as it is run, which a swap may have changed
+  std::vector<std::string> command;     // the same
   std::vector<BootTime> restart_times;  // within start_limit.interval
   int restart_attempts = 0;
   std::optional<BootTime> next_retry;
@@ -79,9 +79,9 @@ std::string ReadBootId(const FileRoot& proc);
 
 // Is the process of `run` still the one that was started for `service` in `data_dir` on the boot of
 // `boot_id`? Boot, number and start time must agree, it must lead a session, no mark in its
-// environment may say otherwise, and without any mark it must be in the cgroup of the run, if that has
-// one; all must be readable: a process that cannot be verified is not ours.
-// The error says why not: kGone when the one of `run` has ended.
+// environment may say otherwise, and without any mark it must be in the cgroup of the run, if that
+// has one; all must be readable: a process that cannot be verified is not ours. The error says why
+// not: kGone when the one of `run` has ended.
 Result<void> VerifyRun(const FileRoot& proc, const RunRecord& run, const std::string& boot_id,
                        const std::string& service, const std::string& data_dir);
 

@@ -17,7 +17,7 @@
 #include <cstring>
 
 #include "base/text.h"
-#include "supervisor/pidfd.h"
+#include "supervisor/process/pidfd.h"
 
 namespace idlewatt {
 namespace {
@@ -51,7 +51,7 @@ LastExit DescribeExit(int status) {
   return exit;
 }
 
-LastExit UnknownExit() { return {LastExit::Kind::kUnknown, 0, {}, "ended; how is not known", {}}; }
+LastExit UnknownExit() { return {LastExit::Kind::kUnknown, 0, {}, "ended, exit code unknown", {}}; }
 
 // The end of our own child, which stays unreaped. Nothing when it has not ended.
 std::optional<LastExit> ExitOfChild(pid_t pid) {
@@ -179,8 +179,8 @@ Result<std::unique_ptr<ServiceRun>> ServiceRun::Adopt(const RunContext& context,
   run->marker_ = {run->spec_.name, context.data_dir, record.run};
   run->pidfd_.reset(::pidfd_open(record.pid, 0));
   // After the descriptor was opened, so that it means the process that is looked at.
-  const Result<void> verified = VerifyRun(context.proc, record, context.boot_id, run->spec_.name,
-                                          context.data_dir);
+  const Result<void> verified =
+      VerifyRun(context.proc, record, context.boot_id, run->spec_.name, context.data_dir);
   if (!verified && verified.error().code != ErrorCode::kGone) return verified.error();
   if (!verified) {
     // The root ended; the marks tell what it left behind.
@@ -190,7 +190,8 @@ Result<std::unique_ptr<ServiceRun>> ServiceRun::Adopt(const RunContext& context,
     run->exit_.at = context.loop.clock().Now().wall;
   }
   if (!record.cgroup.empty()) {
-    if (auto cgroup = ServiceCgroup::Open(context.sys, record.cgroup, record.cgroup_id)) run->cgroup_ = std::move(*cgroup);
+    if (auto cgroup = ServiceCgroup::Open(context.sys, record.cgroup, record.cgroup_id))
+      run->cgroup_ = std::move(*cgroup);
   }
   run->pipe_.reset(::open(record.fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!run->pipe_) {

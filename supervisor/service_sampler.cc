@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "supervisor/service_cgroup.h"
+#include "supervisor/process/service_cgroup.h"
 
 namespace idlewatt {
 namespace {

@@ -42,10 +42,11 @@ struct ServiceStatus {
   std::string model;
   std::optional<WallTime> started_at;  // while the root runs
   std::optional<BootTime> started_boot;
-  std::optional<double> uptime_seconds;   // at the time of the call
-  int restart_attempts = 0;               // since the last time that it was healthy for reset_after
-  std::optional<WallTime> next_retry_at;  // in backoff
-  std::optional<double> backoff_seconds;  // the delay that next_retry_at ends
+  std::optional<double> uptime_seconds;  // at the time of the call
+  int restart_attempts = 0;              // since the last time that it was healthy for reset_after
+  std::optional<BootTime> next_retry_boot;  // in backoff
+  std::optional<WallTime> next_retry_at;    // the same, as the clocks stand at the time of the call
+  std::optional<double> backoff_seconds;    // the delay that next_retry_at ends
   std::map<std::string, int64_t> restarts;  // by reason, since the service is known
   StartDurations start_durations;
   std::optional<LastExit> last_exit;     // nothing before the first

@@ -11,8 +11,8 @@
 #include <future>
 
 #include "base/text.h"
-#include "supervisor/service_checks.h"
-#include "supervisor/spawner.h"
+#include "supervisor/process/spawner.h"
+#include "supervisor/spec/service_checks.h"
 #include "supervisor/supervisor_loop.h"
 
 namespace idlewatt {
@@ -71,8 +71,8 @@ Result<std::unique_ptr<Supervisor>> Supervisor::Create(std::vector<ServiceSpec> 
   RETURN_IF_ERROR(PrepareProcess());
 
   std::unique_ptr<Supervisor> supervisor(new Supervisor(clock));
-  ASSIGN_OR_RETURN(supervisor->loop_, SupervisorLoop::Create(std::move(specs), real, clock,
-                                                             supervisor->shared_));
+  ASSIGN_OR_RETURN(supervisor->loop_,
+                   SupervisorLoop::Create(std::move(specs), real, clock, supervisor->shared_));
   supervisor->thread_ = std::jthread([loop = supervisor->loop_.get()](const std::stop_token& stop) {
     ::pthread_setname_np(::pthread_self(), "idlewatt-super");
     loop->Run(stop);
@@ -144,7 +144,7 @@ Result<void> Supervisor::Swap(std::string_view name, const SwapRequest& request)
     if (request.command) next.command = *request.command;
     Result<void> valid = Validate(next);
     if (valid) loop_->Swap(name, std::move(next));
-    answer.set_value(std::move(valid));
+    loop_->AnswerLater([&answer, valid] { answer.set_value(valid); });
   });
   return answer.get_future().get();
 }
@@ -167,15 +167,22 @@ Result<void> Supervisor::ActivateProfile(std::string_view name) {
 Result<ReloadOutcome> Supervisor::Reload(std::vector<ServiceSpec> specs) {
   RETURN_IF_ERROR(ValidateAll(specs));
   std::promise<ReloadOutcome> outcome;
-  loop_->Post([&] { outcome.set_value(loop_->Reload(std::move(specs))); });
+  loop_->Post([&] {
+    loop_->AnswerLater(
+        [&outcome, changed = loop_->Reload(std::move(specs))] { outcome.set_value(changed); });
+  });
   return outcome.get_future().get();
 }
 
 std::vector<ServiceStatus> Supervisor::Status() const {
   std::vector<ServiceStatus> statuses = shared_.GetStatuses();
-  const BootTime now = clock_.Now().boot;
+  const TimePoint now = clock_.Now();
   for (ServiceStatus& status : statuses) {
-    if (status.started_boot) status.uptime_seconds = ToSeconds(now - *status.started_boot);
+    if (status.started_boot) status.uptime_seconds = ToSeconds(now.boot - *status.started_boot);
+    if (status.next_retry_boot) {
+      status.next_retry_at = now.wall + std::chrono::duration_cast<std::chrono::milliseconds>(
+                                            *status.next_retry_boot - now.boot);
+    }
   }
   return statuses;
 }

@@ -14,8 +14,8 @@
 #include "base/result.h"
 #include "collector/service_directory.h"
 #include "supervisor/service_control.h"
-#include "supervisor/service_spec.h"
 #include "supervisor/shared_state.h"
+#include "supervisor/spec/service_spec.h"
 #include "supervisor/status.h"
 
 namespace idlewatt {
@@ -58,7 +58,8 @@ class Supervisor final : public ServiceControl, public ServiceDirectory {
   // True when every request so far was handled and no process of any service is left.
   bool WaitAllStopped(std::chrono::nanoseconds timeout) const;
   // Waits until `done` of the statuses is true, or until `timeout` passed: then false. `done` is
-  // called at every change, with a lock held: it must not call this object. Their uptime is empty.
+  // called at every change, with a lock held: it must not call this object. Their uptime and
+  // next_retry_at are empty.
   bool WaitFor(const std::function<bool(const std::vector<ServiceStatus>&)>& done,
                std::chrono::nanoseconds timeout) const;
 

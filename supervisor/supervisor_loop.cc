@@ -129,8 +129,9 @@ Result<void> SupervisorLoop::WatchDescriptors() {
     }
     children_.ReapOrphans();
   }));
-  ASSIGN_OR_RETURN(compressor_watch_, events_->WatchFd(compressor_->fd(), EPOLLIN,
-                                                       [this](uint32_t) { compressor_->Deliver(); }));
+  ASSIGN_OR_RETURN(
+      compressor_watch_,
+      events_->WatchFd(compressor_->fd(), EPOLLIN, [this](uint32_t) { compressor_->Deliver(); }));
   return {};
 }
 
@@ -276,10 +277,14 @@ void SupervisorLoop::Swap(const std::string& name, ServiceSpec next) {
   if (service != nullptr && !stopping_all_) service->Swap(std::move(next));
 }
 
-void SupervisorLoop::StopAll() { stopping_all_ = true; }
+void SupervisorLoop::StopAll() {
+  stopping_all_ = true;
+  // Those at rest already will not change any more, and must not look as if this daemon had died.
+  for (const auto& service : services_) SaveRecord(*service);
+}
 
 void SupervisorLoop::KillAll() {
-  stopping_all_ = true;
+  StopAll();
   for (const auto& service : services_) service->Kill();
   for (const auto& service : removed_) service->Kill();
 }
@@ -300,8 +305,7 @@ void SupervisorLoop::StopInOrder() {
 // --- Profiles and reload ---
 
 bool SupervisorLoop::IsInProfile(const ServiceSpec& spec) const {
-  return spec.profiles.empty() ||
-         std::ranges::find(spec.profiles, profile_) != spec.profiles.end();
+  return spec.profiles.empty() || std::ranges::find(spec.profiles, profile_) != spec.profiles.end();
 }
 
 void SupervisorLoop::ActivateProfile(const std::string& name) {
@@ -348,7 +352,7 @@ ReloadOutcome SupervisorLoop::Reload(std::vector<ServiceSpec> specs) {
     services_.push_back(std::move(*it));
     Service& service = *services_.back();
     if (service.configured() == spec) continue;
-    const bool anew = FingerprintOf(service.configured()) != FingerprintOf(spec);
+    const bool anew = NeedsRestart(service.configured(), spec);
     (anew ? outcome.restarted : outcome.updated).push_back(spec.name);
     service.Update(std::move(spec));
   }
@@ -411,8 +415,8 @@ void SupervisorLoop::CheckDependencies(Service& service) {
     const Service* dependency = Find(name);
     const Wait wait = dependency == nullptr ? Wait::kFailed : Judge(*dependency, condition);
     if (wait == Wait::kMet) continue;
-    const std::string state(
-        dependency == nullptr ? "not configured" : ServiceStateName(dependency->state()));
+    const std::string state(dependency == nullptr ? "not configured"
+                                                  : ServiceStateName(dependency->state()));
     const std::string text =
         name + " to be " + std::string(ConditionText(condition)) + ", it is " + state;
     if (wait == Wait::kFailed) return service.FailForDependency("needs " + text);
@@ -442,6 +446,7 @@ void SupervisorLoop::AfterTurn() {
   DropRemoved();
   SaveRecords();
   Publish();
+  for (const auto& answer : std::exchange(answers_, {})) answer();
 }
 
 void SupervisorLoop::SaveRecords() {

@@ -10,10 +10,10 @@
 #include "base/clock.h"
 #include "base/file_root.h"
 #include "base/unique_fd.h"
-#include "supervisor/child_processes.h"
 #include "supervisor/event_loop.h"
-#include "supervisor/log_compressor.h"
-#include "supervisor/out_of_memory.h"
+#include "supervisor/log/log_compressor.h"
+#include "supervisor/process/child_processes.h"
+#include "supervisor/process/out_of_memory.h"
 #include "supervisor/service.h"
 #include "supervisor/service_record.h"
 #include "supervisor/shared_state.h"
@@ -21,8 +21,8 @@
 
 namespace idlewatt {
 
-// The one thread that changes a service's state. What concerns one service is in Service; here is what
-// concerns several: dependencies, profiles, the order of the stop, reload, and telling others.
+// The one thread that changes a service's state. What concerns one service is in Service; here is
+// what concerns several: dependencies, profiles, the order of the stop, reload, and telling others.
 // Threads: Run on one thread; Post on any; Create and the destructor while Run does not.
 // Owns:    the services and what they share.
 class SupervisorLoop final : public Service::Host {
@@ -39,6 +39,9 @@ class SupervisorLoop final : public Service::Host {
   // `request` is called by Run.
   void Post(SharedState::Request request);
   void Wake() { events_->Wake(); }
+
+  // Calls `answer` once what the present request changed is published. Loop thread.
+  void AnswerLater(std::function<void()> answer) { answers_.push_back(std::move(answer)); }
 
   // For requests, which run on the loop thread. Names are known to the caller.
   void StartAutostart();
@@ -107,6 +110,7 @@ class SupervisorLoop final : public Service::Host {
   bool state_changed_ = false;  // in this turn
   BootTime published_;
   Publication news_;
+  std::vector<std::function<void()>> answers_;
 };
 
 }  // namespace idlewatt

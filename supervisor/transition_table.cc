@@ -156,8 +156,6 @@ std::string_view ServiceActionName(ServiceAction action) {
   return kActionNames[static_cast<size_t>(action)];
 }
 
-std::string RenderTransitions() {
-  return RenderDiagram() + "\n" + RenderTable();
-}
+std::string RenderTransitions() { return RenderDiagram() + "\n" + RenderTable(); }
 
 }  // namespace idlewatt

@@ -67,8 +67,8 @@ struct Transition {
 
 std::span<const Transition> Transitions();
 
-// The row for (`state`, `event`). Null when the event cannot happen there: should it, it is logged as a
-// bug and nothing changes.
+// The row for (`state`, `event`). Null when the event cannot happen there: should it, it is logged
+// as a bug and nothing changes.
 const Transition* FindTransition(ServiceState state, ServiceEvent event);
 
 // "ready": the label value of idlewatt_service_state, and what the API shows.

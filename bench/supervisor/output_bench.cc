@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "supervisor/output.h"
+#include "supervisor/log/output.h"
 
 namespace idlewatt {
 namespace {

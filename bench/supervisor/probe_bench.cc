@@ -1,20 +1,14 @@
-#include <arpa/inet.h>
 #include <benchmark/benchmark.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
-#include <array>
-#include <cerrno>
 #include <memory>
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <thread>
 
-#include "base/unique_fd.h"
-#include "supervisor/log_matcher.h"
-#include "supervisor/probe.h"
-#include "supervisor/service_spec.h"
+#include "bench/supervisor/bench_server.h"
+#include "supervisor/probe/log_matcher.h"
+#include "supervisor/probe/probe.h"
+#include "supervisor/spec/service_spec.h"
 
 namespace idlewatt {
 namespace {
@@ -49,42 +43,6 @@ void BM_LogMatcher_HardestLine(benchmark::State& state) {
 }
 BENCHMARK(BM_LogMatcher_HardestLine);
 
-// A server in a thread of its own, whose CPU time is not the probe's.
-class Server {
- public:
-  Server() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    (void)::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), size);
-    (void)::listen(listener_.get(), 16);
-    ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
-    thread_ = std::jthread([this] { Serve(); });
-  }
-  ~Server() { ::shutdown(listener_.get(), SHUT_RDWR); }
-  Server(const Server&) = delete;
-  Server& operator=(const Server&) = delete;
-  uint16_t port() const { return port_; }
-
- private:
-  void Serve() const {
-    constexpr std::string_view kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-    std::array<char, 4096> buffer;
-    while (true) {
-      const UniqueFd client(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-      if (!client && errno != EINTR) return;
-      (void)::recv(client.get(), buffer.data(), buffer.size(), 0);
-      (void)::send(client.get(), kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL);
-    }
-  }
-
-  UniqueFd listener_;
-  uint16_t port_ = 0;
-  std::jthread thread_;
-};
-
 // One question from first to last, the loop's turns included.
 void Ask(benchmark::State& state, const ProbeTarget& target, bool wants_good) {
   const RealClock clock;
@@ -101,13 +59,13 @@ void Ask(benchmark::State& state, const ProbeTarget& target, bool wants_good) {
 }
 
 void BM_Probe_Http(benchmark::State& state) {
-  const Server server;
+  const BenchServer server;
   Ask(state, *HttpTarget("/health", server.port()), true);
 }
 BENCHMARK(BM_Probe_Http);
 
 void BM_Probe_Tcp(benchmark::State& state) {
-  const Server server;
+  const BenchServer server;
   Ask(state, TcpTarget(server.port()), true);
 }
 BENCHMARK(BM_Probe_Tcp);
@@ -116,7 +74,7 @@ BENCHMARK(BM_Probe_Tcp);
 void BM_Probe_Refused(benchmark::State& state) {
   uint16_t port = 0;
   {
-    const Server server;
+    const BenchServer server;
     port = server.port();
   }
   Ask(state, TcpTarget(port), false);

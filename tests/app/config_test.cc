@@ -205,6 +205,17 @@ TEST(ConfigTest, FileThatCannotBeReadIsOneSentence) {
             "/nonexistent/idlewatt.toml: cannot be read: No such file or directory");
 }
 
+TEST(ConfigTest, WhatAReloadDoesNotApplyIsKeptAsText) {
+  const auto fixed = [](std::string_view text) { return ParseConfig(text).config.fixed; };
+  constexpr std::string_view kService = "[[service]]\nname = \"a\"\ncommand = [\"true\"]\n";
+  const std::string http = "[http]\nlisten = \"127.0.0.1:1\"\n";
+  const std::string with_idle = std::string(kService) + "idle = { after = \"5m\" }\n";
+  EXPECT_EQ(fixed(http + std::string(kService)), fixed("# a comment\n" + http));
+  EXPECT_EQ(fixed(http).size(), 1U);
+  EXPECT_NE(fixed(http), fixed("[http]\nlisten = \"127.0.0.1:2\"\n"));
+  EXPECT_THAT(fixed(with_idle), testing::ElementsAre(testing::Key("service a idle")));
+}
+
 TEST(ConfigTest, FindingsNameTheFile) {
   FakeTree tree;
   tree.Write("bad.toml", "[idle]\nfoo = 1\n");

@@ -219,9 +219,10 @@ TEST_F(ServiceCommandsTest, LogsOfNobodyNamesTheNearest) {
 }
 
 TEST_F(ServiceCommandsTest, ReloadSaysWhatChanged) {
-  reload_ = ReloadOutcome{{"new"}, {}, {"a", "b"}, {}};
+  reload_ = ReloadOutcome{{"new"}, {}, {"a", "b"}, {}, {"http"}};
   EXPECT_EQ(Run([&] { return ReloadCommand(server_->address()); }).out,
-            "added: new\nrestarted: a, b\n");
+            "added: new\nrestarted: a, b\n"
+            "changed, but only applied when the daemon is restarted: http\n");
   reload_ = ReloadOutcome{};
   EXPECT_EQ(Run([&] { return ReloadCommand(server_->address()); }).out, "nothing changed\n");
   reload_ = Error{ErrorCode::kInvalid, "idlewatt.toml:3", 0, "unknown key"};

@@ -39,7 +39,8 @@ class RunningDaemon {
   // `config` is TOML; data_dir and listen address are given on the command line.
   RunningDaemon(FakeTree& folder, const std::string& config,
                 const std::vector<std::string>& more_arguments = {},
-                const std::vector<std::string>& prefix = {})
+                const std::vector<std::string>& prefix = {},
+                const std::vector<std::pair<std::string, std::string>>& environment = {})
       : folder_(folder) {
     folder_.Write("idlewatt.toml", config);
     std::vector<std::string> command = prefix;
@@ -50,7 +51,7 @@ class RunningDaemon {
       command.push_back(word);
     }
     command.insert(command.end(), more_arguments.begin(), more_arguments.end());
-    process_ = std::make_unique<ChildProcess>(command);
+    process_ = std::make_unique<ChildProcess>(command, environment);
     const auto line = process_->WaitForLine("page, API and metrics at", kPatience);
     if (!line) {
       ADD_FAILURE() << "the daemon did not start:\n" << process_->output();
@@ -93,6 +94,11 @@ class RunningDaemon {
       return response && response->status == 200;
     });
   }
+  // Dies without a chance to stop anything.
+  void KillMinusNine() {
+    process_->Signal(SIGKILL);
+    if (!process_->Wait(kPatience)) ADD_FAILURE() << "the daemon outlived SIGKILL";
+  }
   // The row of a service; null when it is not listed.
   nlohmann::json Service(const std::string& name) const {
     const nlohmann::json all = GetJson("/api/v1/services");
@@ -102,7 +108,7 @@ class RunningDaemon {
     return nullptr;
   }
 
-  static constexpr std::chrono::seconds kPatience{20};
+  static constexpr std::chrono::seconds kPatience{60};
 
  private:
   FakeTree& folder_;

@@ -186,12 +186,12 @@ TEST_F(ServiceApiTest, ProfilesAreListedAndActivated) {
 }
 
 TEST_F(ServiceApiTest, AReloadSaysWhatItChanged) {
-  reload_ = ReloadOutcome{{"new"}, {"old"}, {"llama"}, {}};
+  reload_ = ReloadOutcome{{"new"}, {"old"}, {"llama"}, {}, {"http"}};
   const auto response = Post("/-/reload");
   EXPECT_EQ(response.status, 200);
   EXPECT_EQ(nlohmann::json::parse(response.body),
             nlohmann::json::parse(R"({"added":["new"],"removed":["old"],"restarted":["llama"],
-                                      "updated":[]})"));
+                                      "updated":[],"not_applied":["http"]})"));
   reload_ = Error{ErrorCode::kInvalid, "idlewatt.toml:3", 0, "unknown key \"comand\""};
   const auto refused = Post("/-/reload");
   EXPECT_EQ(refused.status, 400);

@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "supervisor/service_checks.h"
+#include "supervisor/spec/service_checks.h"
 #include "tests/fuzz/fuzz_support.h"
 
 namespace idlewatt {

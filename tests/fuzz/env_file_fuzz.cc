@@ -1,4 +1,4 @@
-#include "supervisor/env_file.h"
+#include "supervisor/spec/env_file.h"
 
 #include "base/text.h"
 #include "tests/fuzz/fuzz_support.h"

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "supervisor/log_matcher.h"
+#include "supervisor/probe/log_matcher.h"
 #include "tests/fuzz/fuzz_support.h"
 
 namespace idlewatt {

@@ -1,6 +1,6 @@
 #include "base/clock.h"
 #include "base/text.h"
-#include "supervisor/notify_socket.h"
+#include "supervisor/probe/notify_socket.h"
 #include "tests/fuzz/fuzz_support.h"
 
 // A datagram of sd_notify, from whoever knows the socket's name.

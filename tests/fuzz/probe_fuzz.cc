@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "supervisor/probe.h"
+#include "supervisor/probe/probe.h"
 #include "tests/fuzz/fuzz_support.h"
 
 namespace idlewatt {
@@ -22,7 +22,7 @@ void CheckStatus(std::string_view text) {
 void CheckTarget(std::string_view http_get) {
   const auto target = HttpTarget(http_get, 8001);
   if (!target) return;
-  const auto is_text = [](char c) { return static_cast<unsigned char>(c) > ' ' && c != 0x7F; };
+  const auto is_text = [](char c) { return c > ' ' && c < 0x7F; };
   FUZZ_CHECK(target->port != 0);
   FUZZ_CHECK(target->ipv4 || target->ipv6);
   FUZZ_CHECK(target->path.starts_with('/') && std::ranges::all_of(target->path, is_text));

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/file_root.h"
-#include "supervisor/child_processes.h"
-#include "supervisor/spawner.h"
+#include "supervisor/process/child_processes.h"
+#include "supervisor/process/spawner.h"
 #include "tests/supervisor/loop_fixture.h"
 
 namespace idlewatt {

@@ -1,4 +1,4 @@
-#include "supervisor/command.h"
+#include "supervisor/process/command.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "supervisor/env_file.h"
+#include "supervisor/spec/env_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

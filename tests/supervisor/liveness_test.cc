@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "supervisor/readiness.h"
+#include "supervisor/probe/readiness.h"
 #include "tests/supervisor/child_fixture.h"
 #include "tests/supervisor/test_server.h"
 

@@ -1,4 +1,4 @@
-#include "supervisor/log_backups.h"
+#include "supervisor/log/log_backups.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -171,7 +171,7 @@ TEST_F(LogBackupsTest, TwentyQuickRotationsWhileCompressingMixNothingUp) {
 TEST_F(LogBackupsTest, CompressedBackupTakesItsPlaceWhereverItMovedTo) {
   for (const int rotations : {1, 3, 5}) {
     SCOPED_TRACE(rotations);
-    const auto compressor = MakeCompressor();
+    auto compressor = MakeCompressor();
     LogBackups backups = MakeBackups(compressor.get());
     tree.Write("a.log", "first");
     backups.Rotate();
@@ -185,6 +185,7 @@ TEST_F(LogBackupsTest, CompressedBackupTakesItsPlaceWhereverItMovedTo) {
     const std::string place = tree.PathOf("a.log." + std::to_string(rotations + 1) + ".gz");
     EXPECT_EQ(ReadMaybeGzip(place), rotations < 5 ? "first" : "missing");
     backups.DeleteAll();
+    compressor.reset();  // what it was at is given up by now
     EXPECT_THAT(Files(), ElementsAre());
   }
 }

@@ -1,4 +1,4 @@
-#include "supervisor/log_compressor.h"
+#include "supervisor/log/log_compressor.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

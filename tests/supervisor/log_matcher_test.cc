@@ -1,4 +1,4 @@
-#include "supervisor/log_matcher.h"
+#include "supervisor/probe/log_matcher.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -12,8 +12,8 @@
 #include <set>
 #include <string>
 
-#include "supervisor/log_compressor.h"
-#include "supervisor/service_spec.h"
+#include "supervisor/log/log_compressor.h"
+#include "supervisor/spec/service_spec.h"
 
 namespace idlewatt {
 

@@ -1,4 +1,4 @@
-#include "supervisor/log_tail.h"
+#include "supervisor/log/log_tail.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

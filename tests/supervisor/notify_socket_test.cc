@@ -1,4 +1,4 @@
-#include "supervisor/notify_socket.h"
+#include "supervisor/probe/notify_socket.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "supervisor/readiness.h"
+#include "supervisor/probe/readiness.h"
 #include "tests/supervisor/loop_fixture.h"
 #include "tests/supervisor/notify_sender.h"
 

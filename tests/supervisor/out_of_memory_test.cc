@@ -1,4 +1,4 @@
-#include "supervisor/out_of_memory.h"
+#include "supervisor/process/out_of_memory.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

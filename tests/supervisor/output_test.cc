@@ -1,4 +1,4 @@
-#include "supervisor/output.h"
+#include "supervisor/log/output.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-#include "supervisor/port_guard.h"
+#include "supervisor/probe/port_guard.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

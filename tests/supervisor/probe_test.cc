@@ -1,4 +1,4 @@
-#include "supervisor/probe.h"
+#include "supervisor/probe/probe.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -220,10 +220,11 @@ TEST(HttpTargetTest, UrlNamesItsServer) {
 TEST(HttpTargetTest, OtherThingsAreRefused) {
   EXPECT_FALSE(HttpTarget("/health", std::nullopt));
   for (const char* text :
-       {"", "health", "/a b", "/a\r\nX: y", "http://", "http://example.org/", "https://127.0.0.1/",
-        "http://127.0.0.1:0/", "http://127.0.0.1:65536/", "http://127.0.0.10:1/",
-        "http://127.0.0.1:1/ ", "http://127.0.0.1:", "http://127.0.0.1/x", "http://127.0.0.1:80",
-        "http://localhost.example.org/", "http://[::1]x/", "http://user@127.0.0.1/"}) {
+       {"", "health", "/a b", "/\xC3\xA9", "/a\r\nX: y", "http://", "http://example.org/",
+        "https://127.0.0.1/", "http://127.0.0.1:0/", "http://127.0.0.1:65536/",
+        "http://127.0.0.10:1/", "http://127.0.0.1:1/ ", "http://127.0.0.1:", "http://127.0.0.1/x",
+        "http://127.0.0.1:80", "http://localhost.example.org/", "http://[::1]x/",
+        "http://user@127.0.0.1/"}) {
     const auto target = HttpTarget(text, 8001);
     ASSERT_FALSE(target) << text;
     EXPECT_EQ(target.error().code, ErrorCode::kInvalid);

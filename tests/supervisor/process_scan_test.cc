@@ -1,4 +1,4 @@
-#include "supervisor/process_scan.h"
+#include "supervisor/process/process_scan.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,12 +11,9 @@ namespace {
 using std::string_literals::operator""s;
 
 const ServiceMarker kMarker{"a", "/data", "r1"};
-const std::string kOurs =
-    "X=1\0IDLEWATT_SERVICE=a\0IDLEWATT_DATA_DIR=/data\0IDLEWATT_RUN=r1\0"s;
-const std::string kOther =
-    "IDLEWATT_SERVICE=ab\0IDLEWATT_DATA_DIR=/data\0IDLEWATT_RUN=r1\0"s;
-const std::string kOtherRun =
-    "IDLEWATT_SERVICE=a\0IDLEWATT_DATA_DIR=/data\0IDLEWATT_RUN=r12\0"s;
+const std::string kOurs = "X=1\0IDLEWATT_SERVICE=a\0IDLEWATT_DATA_DIR=/data\0IDLEWATT_RUN=r1\0"s;
+const std::string kOther = "IDLEWATT_SERVICE=ab\0IDLEWATT_DATA_DIR=/data\0IDLEWATT_RUN=r1\0"s;
+const std::string kOtherRun = "IDLEWATT_SERVICE=a\0IDLEWATT_DATA_DIR=/data\0IDLEWATT_RUN=r12\0"s;
 
 class ProcessScanTest : public ::testing::Test {
  protected:
@@ -57,13 +54,13 @@ TEST_F(ProcessScanTest, StatIsSplitBehindTheLastParenthesis) {
 
 TEST_F(ProcessScanTest, SessionDescentAndMarkerMakeAMember) {
   Add(self, 1, 1);
-  Add(self + 1, self, self + 1);                          // root
-  Add(self + 2, self + 1, self + 1);                      // its child
-  Add(self + 3, self, self + 1);                          // an orphan of its session
-  Add(self + 4, self + 2, self + 4);                      // a descendant with a session of its own
-  Add(self + 5, self, self + 5, 'S', 1, kOurs);           // a stray
-  Add(self + 6, self, self + 6, 'S', 1, kOther);          // of a service with a longer name
-  Add(self + 7, 1, self + 7, 'S', 1, kOurs);              // not ours
+  Add(self + 1, self, self + 1);                  // root
+  Add(self + 2, self + 1, self + 1);              // its child
+  Add(self + 3, self, self + 1);                  // an orphan of its session
+  Add(self + 4, self + 2, self + 4);              // a descendant with a session of its own
+  Add(self + 5, self, self + 5, 'S', 1, kOurs);   // a stray
+  Add(self + 6, self, self + 6, 'S', 1, kOther);  // of a service with a longer name
+  Add(self + 7, 1, self + 7, 'S', 1, kOurs);      // not ours
   Add(self + 10, self, self + 10, 'S', 1, kOtherRun);
   Add(self + 8, self + 1, self + 1, 'Z');                 // a zombie
   Add(self + 9, self + 1, self + 1, 'Z', /*threads=*/2);  // only its first thread has ended
@@ -85,9 +82,9 @@ TEST_F(ProcessScanTest, KnownMemberStaysOneWithItsChildrenAndSession) {
 
 TEST_F(ProcessScanTest, NumberOfARootThatWasReapedSaysNothing) {
   Add(self, 1, 1);
-  Add(self + 2, 1, self + 1);                          // in the session of that number
-  Add(self + 3, self, self + 3, 'S', 1, kOurs);        // a stray
-  Add(self + 4, 1, self + 4, 'S', 1, kOurs);           // a stray that init got
+  Add(self + 2, 1, self + 1);                    // in the session of that number
+  Add(self + 3, self, self + 3, 'S', 1, kOurs);  // a stray
+  Add(self + 4, 1, self + 4, 'S', 1, kOurs);     // a stray that init got
   EXPECT_THAT(Members(self + 1), testing::UnorderedElementsAre(self + 3));
   EXPECT_THAT(Members(self + 1, {}, /*adopted=*/true),
               testing::UnorderedElementsAre(self + 3, self + 4));

@@ -1,4 +1,4 @@
-#include "supervisor/service_cgroup.h"
+#include "supervisor/process/service_cgroup.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-#include "supervisor/service_checks.h"
+#include "supervisor/spec/service_checks.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -356,6 +356,7 @@ TEST(ServiceChecksTest, DependenciesWithoutACycleAreFine) {
 
 TEST(ServiceChecksTest, ALongChainIsNoCycle) {
   std::vector<ServiceSpec> specs;
+  specs.reserve(501);
   for (int i = 0; i < 500; ++i) {
     specs.push_back(Needs("s" + std::to_string(i), {"s" + std::to_string(i + 1)}));
   }

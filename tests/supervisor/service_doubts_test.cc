@@ -1,4 +1,4 @@
-#include "supervisor/service_doubts.h"
+#include "supervisor/spec/service_doubts.h"
 
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
@@ -26,7 +26,8 @@ class ServiceDoubtsTest : public testing::Test {
     spec_.command = {"true"};
   }
 
-  std::vector<std::string> Find() { return Doubts(spec_, *proc_); }
+  std::vector<std::string> Find() { return Doubts(spec_); }
+  std::string FindOfPort() { return PortDoubt(spec_, *proc_).value_or(""); }
   // A file with the rights of a program.
   std::string Program(const std::string& name) {
     tree_.Write(name, "#!/bin/sh\n");
@@ -146,32 +147,53 @@ TEST_F(ServiceDoubtsTest, APortThatAStrangerListensOn) {
   uint16_t port = 0;
   UniqueFd socket = Listen(port);
   spec_.port = port;
-  EXPECT_THAT(Find(), ElementsAre(AllOf(
-                          HasSubstr(" is in use by process " + std::to_string(::getpid()) + " ("),
-                          HasSubstr("port: " + std::to_string(port)))));
+  EXPECT_THAT(FindOfPort(),
+              AllOf(HasSubstr(" is in use by process " + std::to_string(::getpid()) + " ("),
+                    HasSubstr("port: " + std::to_string(port))));
   socket.reset();
-  EXPECT_THAT(Find(), IsEmpty());
+  EXPECT_EQ(FindOfPort(), "");
 }
 
-TEST_F(ServiceDoubtsTest, APortThatItsOwnRunListensOn) {
-  // /proc as it would be: process 42 listens on port 8001 (1F41).
-  tree_.Write("net/tcp",
-              "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
-              "timeout inode\n"
-              "   0: 0100007F:1F41 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0   "
-              "     0 777 1 0000000000000000 100 0 0 10 0\n");
-  tree_.Link("42/fd/3", "socket:[777]");
-  tree_.Write("42/comm", "llama-server\n");
-  spec_.port = 8001;
-  const FileRoot proc = tree_.Root();
-  const auto with_environment = [&](const std::string& environment) {
-    tree_.Write("42/environ", environment);
-    return Doubts(spec_, proc);
-  };
-  const std::string end(1, '\0');
-  EXPECT_THAT(with_environment("A=b" + end + "IDLEWATT_SERVICE=llama" + end), IsEmpty());
-  EXPECT_THAT(with_environment("IDLEWATT_SERVICE=llama2" + end),
-              ElementsAre(HasSubstr("8001 is in use by process 42 (llama-server)")));
+// /proc as it would be: process 42, whose session 41 leads, listens on port 8001 (1F41).
+class ServiceDoubtsOfPortTest : public ServiceDoubtsTest {
+ protected:
+  ServiceDoubtsOfPortTest() {
+    tree_.Write("net/tcp",
+                "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid "
+                " timeout inode\n"
+                "   0: 0100007F:1F41 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0 "
+                "       0 777 1 0000000000000000 100 0 0 10 0\n");
+    tree_.Link("42/fd/3", "socket:[777]");
+    tree_.Write("42/comm", "llama-server\n");
+    tree_.Write("42/stat", "42 (llama-server) S 41 41 41 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 7\n");
+    spec_.port = 8001;
+  }
+  // After the file was given this text.
+  std::string FindWith(const std::string& file, const std::string& text) {
+    tree_.Write(file, text);
+    return PortDoubt(spec_, tree_.Root()).value_or("");
+  }
+  const std::string end_ = std::string(1, '\0');
+};
+
+TEST_F(ServiceDoubtsOfPortTest, ItsOwnRunIsKnownByTheMark) {
+  EXPECT_EQ(FindWith("42/environ", "A=b" + end_ + "IDLEWATT_SERVICE=llama" + end_), "");
+  EXPECT_THAT(FindWith("42/environ", "IDLEWATT_SERVICE=llama2" + end_),
+              HasSubstr("8001 is in use by process 42 (llama-server)"));
+}
+
+TEST_F(ServiceDoubtsOfPortTest, WithoutAMarkByTheLeaderOfItsSession) {
+  EXPECT_EQ(FindWith("41/environ", "IDLEWATT_SERVICE=llama" + end_), "");
+  EXPECT_NE(FindWith("41/environ", "IDLEWATT_SERVICE=other" + end_), "");
+}
+
+TEST_F(ServiceDoubtsOfPortTest, WithoutAMarkByItsCgroup) {
+  for (const char* own : {"idlewatt-llama", "idlewatt-llama-2"}) {
+    EXPECT_EQ(FindWith("42/cgroup", "0::/system.slice/" + std::string(own) + "\n"), "") << own;
+  }
+  for (const char* other : {"llama", "idlewatt-llama2", "idlewatt-llama-b", "idlewatt-llama/x"}) {
+    EXPECT_NE(FindWith("42/cgroup", "0::/" + std::string(other) + "\n"), "") << other;
+  }
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "base/text.h"
-#include "supervisor/process_scan.h"
+#include "supervisor/process/process_scan.h"
 #include "tests/support/child_process.h"
 #include "tests/support/fake_proc.h"
 #include "tests/support/fake_tree.h"

@@ -1,4 +1,4 @@
-#include "supervisor/service_spec.h"
+#include "supervisor/spec/service_spec.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 
 #include <cstdlib>
 
-#include "supervisor/surroundings.h"
+#include "supervisor/spec/surroundings.h"
 #include "tests/support/fake_tree.h"
 
 namespace idlewatt {

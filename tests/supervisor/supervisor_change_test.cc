@@ -14,9 +14,10 @@ class SupervisorChangeTest : public SupervisorFixture {
  protected:
   // Says its model and is ready then; "bad" is none that it can load.
   ServiceSpec Server(std::string name) {
-    ServiceSpec spec = Shell(std::move(name),
-                             "[ ${MODEL} = bad ] && exit 9; [ ${MODEL} = slow ] || echo loaded ${MODEL}; "
-                             "exec sleep 1000");
+    ServiceSpec spec =
+        Shell(std::move(name),
+              "[ ${MODEL} = bad ] && exit 9; [ ${MODEL} = slow ] || echo loaded ${MODEL}; "
+              "exec sleep 1000");
     spec.model = "small";
     spec.ready = ReadySpec{};
     spec.ready->log_patterns = {"^loaded"};
@@ -83,7 +84,8 @@ TEST_F(SupervisorChangeTest, SwapOnAFixedPortIsAfterAndFallsBack) {
   EXPECT_TRUE(IsGone(before));
   ASSERT_TRUE(SwapModel("a", "bad"));
   ASSERT_TRUE(Wait("a", [](const ServiceStatus& s) {
-    return s.ready && s.failure == "swap failed: exited with code 9; what ran before is started again";
+    return s.ready &&
+           s.failure == "swap failed: exited with code 9; what ran before is started again";
   })) << Get("a").failure;
   EXPECT_EQ(Get("a").model, "big");
   // It runs on by the policy of before: a crash later is a crash of the old one.

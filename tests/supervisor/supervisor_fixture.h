@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "base/text.h"
-#include "supervisor/pidfd.h"
+#include "supervisor/process/pidfd.h"
 #include "supervisor/supervisor.h"
 #include "tests/support/fake_tree.h"
 
@@ -49,7 +49,7 @@ class SupervisorFixture : public ::testing::Test {
     SupervisorOptions with_folders = options;
     with_folders.log_dir = tree.PathOf("log");
     if (with_folders.data_dir.empty()) with_folders.data_dir = tree.path();
-    return Supervisor::Create(std::move(specs), with_folders, clock);
+    return Supervisor::Create(std::move(specs), with_folders, *service_clock);
   }
   void Create(std::vector<ServiceSpec> specs) {
     Result<std::unique_ptr<Supervisor>> made = TryCreate(std::move(specs));
@@ -149,6 +149,7 @@ class SupervisorFixture : public ::testing::Test {
   }
 
   RealClock clock;
+  const Clock* service_clock = &clock;  // of the supervisor
   FakeTree tree;
   SupervisorOptions options;  // without folders
   std::unique_ptr<Supervisor> supervisor;

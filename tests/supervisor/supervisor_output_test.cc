@@ -1,7 +1,10 @@
 // Output: never in the way of the service, never more than it may take.
 #include <gmock/gmock.h>
 
+#include <thread>
+
 #include "tests/supervisor/supervisor_fixture.h"
+#include "tests/support/tmpfs.h"
 
 namespace idlewatt {
 namespace {
@@ -70,6 +73,86 @@ TEST_F(SupervisorOutputTest, LastLinesAreFewAndBounded) {
   ASSERT_EQ(lines.size(), 4U);
   EXPECT_LE(lines[0].size(), 4096U);
   EXPECT_EQ(lines[3], "3");
+}
+
+// How long `script` takes without anybody but cat to read what it writes.
+std::chrono::nanoseconds TimeIntoCat(const std::string& script) {
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(std::system(("{ " + script + "; } | cat >/dev/null").c_str()), 0);
+  return std::chrono::steady_clock::now() - begin;
+}
+
+TEST_F(SupervisorOutputTest, SlowFollowerMissesBytesAndTheServiceDoesNotWait) {
+  constexpr uint64_t kBytes = 100U << 20;
+  const std::string script = "dd if=/dev/zero bs=64k count=1600 2>/dev/null";
+  const auto into_cat = TimeIntoCat(script);
+  Create({Shell("a", script)});
+  const std::shared_ptr<const LogTail> log = supervisor->Log("a");
+  const int64_t before = ResidentBytes();
+  uint64_t position = 0;
+  uint64_t read = 0;
+  uint64_t dropped = 0;
+  const auto follow = [&] {
+    const LogTail::Piece piece = log->WaitAndRead(position, 1024, 20s);
+    position = piece.next;
+    read += piece.text.size();
+    dropped += piece.dropped;
+  };
+
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_TRUE(supervisor->Start("a"));
+  for (bool ended = false; !ended;) {  // one piece for each time that the status tells of output
+    const int64_t known = Get("a").log_bytes;
+    ASSERT_TRUE(Wait("a", [&](const ServiceStatus& s) {
+      ended = s.state == ServiceState::kExited && !s.has_processes;
+      return ended || s.log_bytes != known;
+    }));
+    if (!ended) follow();
+  }
+  const auto took = std::chrono::steady_clock::now() - begin;
+  while (position < log->end()) follow();
+  RecordProperty("milliseconds_into_cat", static_cast<int>(into_cat / 1ms));
+  RecordProperty("milliseconds", static_cast<int>(took / 1ms));
+  EXPECT_LT(took, 10 * into_cat + 2s);
+  EXPECT_EQ(Get("a").log_bytes, static_cast<int64_t>(kBytes));
+  EXPECT_EQ(read + dropped, kBytes);
+  EXPECT_GT(dropped, kBytes / 2);
+  EXPECT_LT(ResidentBytes() - before, 64 << 20);
+}
+
+TEST_F(SupervisorOutputTest, DeletedLogIsMadeAnew) {
+  ASSERT_EQ(::mkfifo(tree.PathOf("go").c_str(), 0600), 0);
+  ServiceSpec spec = Shell("a", "echo up; read line <go; echo again; exec sleep 1000");
+  spec.working_dir = tree.path();
+  Create({spec});
+  StartUp("a");
+  tree.Remove("log/a.log");
+  std::ofstream(tree.PathOf("go")) << "\n";
+  ASSERT_TRUE(WaitLine("a", "again"));
+  EXPECT_EQ(tree.Read("log/a.log"), "again\n");
+}
+
+TEST_F(SupervisorOutputTest, FullDiskIsCountedAndTheServiceRunsOn) {
+  tree.MakeDir("log");
+  const auto disk = Tmpfs::Mount(tree.PathOf("log"), "256k");
+  if (!disk) GTEST_SKIP() << "no file system may be mounted here";
+  Create({Shell("a", "head -c 1000000 /dev/zero; echo done")});
+  ASSERT_TRUE(supervisor->Start("a"));
+  ASSERT_TRUE(WaitEnd("a"));
+  const ServiceStatus status = Get("a");
+  EXPECT_GT(status.log_bytes, 0);
+  EXPECT_LE(status.log_bytes, 256 << 10);
+  EXPECT_EQ(status.log_bytes + status.log_dropped_bytes, 1'000'005);
+  supervisor.reset();
+}
+
+TEST_F(SupervisorOutputTest, LineOfAMegabyteStaysWhole) {
+  ServiceSpec spec = Shell("a", "echo first; head -c 1000000 /dev/zero | tr '\\0' x");
+  spec.log.compress = false;
+  Create({spec});
+  ASSERT_TRUE(supervisor->Start("a"));
+  ASSERT_TRUE(WaitEnd("a"));
+  EXPECT_EQ(tree.Read("log/a.log"), "first\n" + std::string(1'000'000, 'x'));
 }
 
 TEST_F(SupervisorOutputTest, ServiceThatClosesItsOutputRunsOn) {

@@ -1,6 +1,8 @@
 // What follows the end of a service: back-off, limits, exit codes, dependencies that fail.
 #include <gmock/gmock.h>
 
+#include <atomic>
+
 #include "tests/supervisor/supervisor_fixture.h"
 
 namespace idlewatt {
@@ -83,6 +85,38 @@ TEST_F(SupervisorRestartTest, StartInBackoffActsAtOnce) {
   EXPECT_EQ(Get("a").restart_attempts, 0) << "an operator's start begins anew";
 }
 
+// The real one, but for a wall clock that somebody sets.
+class JumpingClock final : public Clock {
+ public:
+  TimePoint Now() const override {
+    TimePoint now = RealClock().Now();
+    now.wall += std::chrono::hours(hours);
+    return now;
+  }
+  std::atomic<int> hours = 0;
+};
+
+TEST_F(SupervisorRestartTest, ClockJumpOfAnHourMovesNoRetry) {
+  JumpingClock jumping;
+  service_clock = &jumping;
+  ServiceSpec forward = Counting("forward", "exit 1");
+  forward.backoff.initial = forward.backoff.max = 30min;
+  ServiceSpec back = Counting("back", "[ $(wc -l <back) = 2 ] && exec sleep 1000; exit 1");
+  back.backoff.initial = 200ms;
+  Create({forward, back});
+  supervisor->StartAutostart();
+  ASSERT_TRUE(WaitState("forward", ServiceState::kBackoff));
+  const WallTime before = Get("forward").next_retry_at.value_or(WallTime());
+  jumping.hours = 1;
+  EXPECT_EQ(Get("forward").state, ServiceState::kBackoff);
+  EXPECT_NEAR(ToSeconds(*Get("forward").next_retry_at - before), 3600, 1);
+  ASSERT_TRUE(WaitState("back", ServiceState::kBackoff));
+  jumping.hours = -1;
+  ASSERT_TRUE(WaitState("back", ServiceState::kReady)) << "after 200 ms, not an hour later";
+  EXPECT_EQ(Get("forward").state, ServiceState::kBackoff);
+  supervisor.reset();  // before its clock
+}
+
 TEST_F(SupervisorRestartTest, StopInBackoffActsAtOnce) {
   ServiceSpec spec = Counting("a", "exit 1");
   spec.backoff.initial = spec.backoff.max = 1h;
@@ -96,7 +130,8 @@ TEST_F(SupervisorRestartTest, StopInBackoffActsAtOnce) {
 
 TEST_F(SupervisorRestartTest, HealthOfResetAfterBeginsAnewAndLessDoesNot) {
   // Ready for 60 ms each time.
-  ServiceSpec healthy = Counting("healthy", "[ $(wc -l <healthy) -gt 8 ] && exec sleep 1000; sleep 0.06; exit 1");
+  ServiceSpec healthy =
+      Counting("healthy", "[ $(wc -l <healthy) -gt 8 ] && exec sleep 1000; sleep 0.06; exit 1");
   healthy.backoff.reset_after = 30ms;
   ServiceSpec flapping = Counting("flapping", "sleep 0.02; exit 1");
   flapping.backoff.reset_after = 1h;
@@ -123,7 +158,8 @@ TEST_F(SupervisorRestartTest, ExitCodesRule) {
   ASSERT_TRUE(WaitState("success", ServiceState::kExited));
   ASSERT_TRUE(WaitState("prevented", ServiceState::kFailed));
   ASSERT_TRUE(WaitState("never", ServiceState::kFailed));
-  ASSERT_TRUE(Wait("always", [](const ServiceStatus& s) { return s.restarts.contains("exit") && s.ready; }));
+  ASSERT_TRUE(Wait("always",
+                   [](const ServiceStatus& s) { return s.restarts.contains("exit") && s.ready; }));
   EXPECT_EQ(Starts("success"), 1U);
   EXPECT_EQ(Starts("prevented"), 1U);
   EXPECT_EQ(Starts("never"), 1U);
@@ -142,7 +178,7 @@ TEST_F(SupervisorRestartTest, KillFromOutsideIsACrash) {
 }
 
 TEST_F(SupervisorRestartTest, RestartOfAnOperatorIsNoCrash) {
-  Create({Counting("a", "echo up; exec sleep 1000")});
+  Create({Counting("a", "trap 'sleep 0.2; exit 0' TERM; echo up; while :; do sleep 0.01; done")});
   StartUp("a");
   const pid_t first = Get("a").pid.value_or(-1);
   ASSERT_TRUE(supervisor->Restart("a"));
@@ -234,7 +270,8 @@ TEST_F(SupervisorRestartTest, StopOfAllIsInReverseOrderAndInParallel) {
   ServiceSpec db = slow("db");
   ServiceSpec cache = slow("cache");
   ServiceSpec web = slow("web");
-  web.depends_on = {{"db", DependencyCondition::kStarted}, {"cache", DependencyCondition::kStarted}};
+  web.depends_on = {{"db", DependencyCondition::kStarted},
+                    {"cache", DependencyCondition::kStarted}};
   Create({db, cache, web});
   supervisor->StartAutostart();
   for (const char* name : {"db", "cache", "web"}) ASSERT_TRUE(WaitLine(name, "up"));

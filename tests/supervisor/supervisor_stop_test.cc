@@ -3,7 +3,7 @@
 
 #include <csignal>
 
-#include "supervisor/service_cgroup.h"
+#include "supervisor/process/service_cgroup.h"
 #include "tests/supervisor/supervisor_fixture.h"
 
 namespace idlewatt {
@@ -118,9 +118,8 @@ TEST_P(SupervisorStopTest, StartWaitsForWhatTheLastRunLeft) {
   EXPECT_TRUE(IsDead(PidIn("sibling")));
 }
 
-INSTANTIATE_TEST_SUITE_P(Cgroup, SupervisorStopTest, testing::Bool(), [](const auto& test) {
-  return std::string(test.param ? "Yes" : "No");
-});
+INSTANTIATE_TEST_SUITE_P(Cgroup, SupervisorStopTest, testing::Bool(),
+                         [](const auto& test) { return std::string(test.param ? "Yes" : "No"); });
 
 TEST_P(SupervisorStopTest, DaemonThatLeftInEveryWayIsHeldByTheCgroupAlone) {
   // It has left the session, cleared its environment, lost its parent, and keeps the FIFO open.

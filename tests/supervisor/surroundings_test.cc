@@ -1,4 +1,4 @@
-#include "supervisor/surroundings.h"
+#include "supervisor/spec/surroundings.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import bench_history
+import bench_supervisor
 from bench_tools import (cpu_seconds, fail, find_peer, format_time, free_port, get, start,
                          status_kilobytes, stop, table, wake_ups, written_bytes)
 
@@ -267,6 +268,7 @@ def run_micro_benchmarks(folder):
         print(f"Running {program.name} ...", flush=True)
         command = [program, "--benchmark_format=json", "--benchmark_repetitions=5"]
         command += ["--benchmark_report_aggregates_only=true", "--benchmark_min_time=0.2"]
+        command += [f"--benchmark_filter=-^{bench_supervisor.PREFIX}"]  # they have their own table
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             fail(f"{program.name} failed:\n{done.stderr}")
@@ -357,7 +359,7 @@ def comparison_rows(subjects):
     return rows
 
 
-def page(args, subjects, processes, micro, herds, memory, history):
+def page(args, subjects, processes, micro, herds, memory, history, supervisor):
     names = [subject.name for subject in subjects]
     parts = [
         "# Benchmarks",
@@ -388,6 +390,7 @@ def page(args, subjects, processes, micro, herds, memory, history):
         f"{memory[0]:.1f} MiB, {memory[1]:.1f} MiB.",
     ]
     parts += bench_history.page_parts(history)
+    parts += bench_supervisor.page_parts(supervisor)
     if micro:
         rows = [(program, f"`{name}`", format_time(ns), other) for program, name, ns, other in micro]
         parts += [
@@ -406,6 +409,8 @@ def parse_arguments():
     parser.add_argument("--output", default="docs/benchmarks.md", help="page to write")
     parser.add_argument("--build", default="build/release", help="folder with the programs")
     parser.add_argument("--skip-parts", action="store_true", help="only compare whole daemons")
+    parser.add_argument("--only-supervisor", action="store_true",
+                        help="measure the supervisor alone and replace its part of the page")
     args = parser.parse_args()
     folder = Path(args.build).resolve()
     args.binary, args.server = folder / "idlewatt", folder / "idlewatt-demo-server"
@@ -420,6 +425,11 @@ def main():
     args = parse_arguments()
     # So that the programs that were started are stopped on kill as on Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    supervisor = bench_supervisor.measure(args)
+    if args.only_supervisor:
+        bench_supervisor.replace_part(Path(args.output), supervisor)
+        print(f"Wrote the supervisor's part of {args.output}.")
+        return
     micro = [] if args.skip_parts else run_micro_benchmarks(args.folder)
     subjects, processes = compare(args)
     herds = [row for count in HERDS for row in measure_herd(args, count)]
@@ -427,7 +437,8 @@ def main():
     history = bench_history.measure(args)
     for subject in subjects:
         subject.seconds = len(subject.cpu_per_interval) * SCRAPE_PERIOD
-    Path(args.output).write_text(page(args, subjects, processes, micro, herds, memory, history))
+    Path(args.output).write_text(
+        page(args, subjects, processes, micro, herds, memory, history, supervisor))
     print(f"Wrote {args.output}.")
 
 

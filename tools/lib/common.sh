@@ -72,7 +72,7 @@ unpack_group() {
   local wanted missing package
   mapfile -t wanted < <(packages_of "$1")
   mapfile -t missing < <(missing_of "${wanted[@]}")
-  export PATH="$PATH:$PEERS/usr/bin"
+  export PATH="$PATH:$PEERS/usr/bin:$PEERS/usr/sbin"
   mkdir -p "$PEERS"
   for package in "${missing[@]}"; do
     if [[ -e "$PEERS/$package.unpacked" ]]; then continue; fi
