@@ -30,7 +30,8 @@ std::string TextOr(const Json& value) {
 }
 
 std::string SecondsText(double seconds) {
-  return FormatDuration(std::chrono::seconds(static_cast<int64_t>(std::max(seconds, 0.0))));
+  if (seconds < 1) return "0s";
+  return FormatDuration(std::chrono::seconds(static_cast<int64_t>(seconds)));
 }
 
 std::string SecondsOr(const Json& value) {

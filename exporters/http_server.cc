@@ -135,11 +135,12 @@ class CivetServer final : public HttpServer {
   ~CivetServer() override {
     if (context_ == nullptr) return;
     stop_.request_stop();
-    // The thread that accepts looks at the stop flag only when its wait of 2 s ends or somebody
-    // connects: so somebody does.
+    // The thread that accepts, and a worker that waits for the next request of a client, look at
+    // the stop flag only when their wait of 2 s ends or something comes: so something does.
     const std::jthread knock([this](const std::stop_token& stop) {
       while (!stop.stop_requested()) {
         Connect();
+        EndReading(listen_.port);
         ::poll(nullptr, 0, 20);
       }
     });
@@ -308,8 +309,7 @@ class CivetServer final : public HttpServer {
 
   int SendStream(mg_connection* connection, const HttpResponse& response) {
     const mg_request_info& info = *mg_get_request_info(connection);
-    // civetweb keeps the descriptor to itself, and can neither see that a client went away nor
-    // end a write when the server stops.
+    // civetweb can neither see that a client went away nor end a write when the server stops.
     const int socket =
         FindConnection(listen_.port, info.remote_addr, static_cast<uint16_t>(info.remote_port));
     const StreamPlace place(open_streams_);

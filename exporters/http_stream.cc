@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <functional>
 #include <memory>
 
 #include "base/text.h"
@@ -76,18 +77,36 @@ bool SocketStream::WaitUntilWritable() {
   return false;
 }
 
-int FindConnection(uint16_t local_port, const std::string& remote, uint16_t remote_port) {
-  in_addr remote_ip{};
-  if (::inet_pton(AF_INET, remote.c_str(), &remote_ip) != 1) return -1;
+namespace {
+
+// Until `use` of a descriptor and its other end is true; gives that descriptor, or -1.
+int FindAmongConnections(uint16_t local_port,
+                         const std::function<bool(int, const sockaddr_in&)>& use) {
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir("/proc/self/fd"), &::closedir);
   while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
     const auto fd = ParseNumber<int>(entry->d_name);
-    if (!fd) continue;
+    if (!fd || EndOf(::getsockname, *fd).sin_port != htons(local_port)) continue;
     const sockaddr_in peer = EndOf(::getpeername, *fd);
-    if (peer.sin_port != htons(remote_port) || peer.sin_addr.s_addr != remote_ip.s_addr) continue;
-    if (EndOf(::getsockname, *fd).sin_port == htons(local_port)) return *fd;
+    if (peer.sin_port != 0 && use(*fd, peer)) return *fd;
   }
   return -1;
+}
+
+}  // namespace
+
+int FindConnection(uint16_t local_port, const std::string& remote, uint16_t remote_port) {
+  in_addr remote_ip{};
+  if (::inet_pton(AF_INET, remote.c_str(), &remote_ip) != 1) return -1;
+  return FindAmongConnections(local_port, [&](int, const sockaddr_in& peer) {
+    return peer.sin_port == htons(remote_port) && peer.sin_addr.s_addr == remote_ip.s_addr;
+  });
+}
+
+void EndReading(uint16_t local_port) {
+  FindAmongConnections(local_port, [](int fd, const sockaddr_in&) {
+    ::shutdown(fd, SHUT_RD);
+    return false;
+  });
 }
 
 }  // namespace idlewatt

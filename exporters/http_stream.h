@@ -47,8 +47,11 @@ class SocketStream final : public HttpStream {
   bool finished_ = false;
 };
 
+// civetweb keeps the descriptors of its connections to itself: they are found by their two ends.
 // The descriptor of this process whose TCP connection goes from our `local_port` to the IPv4
 // `remote` address and port; -1 when there is none.
 int FindConnection(uint16_t local_port, const std::string& remote, uint16_t remote_port);
+// Ends the reading of every such connection from `local_port`, so that nobody waits for a request.
+void EndReading(uint16_t local_port);
 
 }  // namespace idlewatt

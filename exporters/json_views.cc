@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "analysis/attribution.h"
 #include "analysis/metrics.h"
@@ -124,11 +123,9 @@ Json MeasuredRow(const Snapshot& snapshot, const std::string& name, const std::s
 
 Json ServicesJson(const Snapshot& snapshot, const std::vector<ServiceStatus>& supervised) {
   Json rows = Json::array();
-  std::set<std::string> listed;
   int ready = 0;
   int running = 0;
   for (const ServiceStatus& status : supervised) {
-    listed.insert(status.name);
     rows.push_back(SupervisedRow(snapshot, status));
     ready += status.ready ? 1 : 0;
     running += status.pid ? 1 : 0;
@@ -136,7 +133,7 @@ Json ServicesJson(const Snapshot& snapshot, const std::vector<ServiceStatus>& su
   std::map<std::pair<std::string, std::string>, double> measured;  // kind (watched first), name
   for (const SnapshotValue& value : snapshot.Family(metrics::kServiceProcesses)) {
     const auto& labels = value.series->labels;
-    if (listed.contains(labels[0]) && labels[1] == "supervised") continue;
+    if (labels[1] == "supervised") continue;  // listed above, or not configured any more
     if (labels[1] == "discovered" && value.value == 0) continue;  // gone; its counters still count
     measured[{labels[1] == "watched" ? "" : labels[1], labels[0]}] = value.value;
   }

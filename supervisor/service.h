@@ -76,7 +76,6 @@ class Service final : private ServiceRun::Listener {
   bool is_active() const;  // starting, ready or unhealthy
   // Did its last run end as it should have?
   bool completed() const;
-  const std::string& failure() const { return failure_; }
   // What it waits for, for people; empty: nothing.
   void SetNote(std::string note);
   void FailForDependency(const std::string& why);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/ioctl.h>
+#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -372,6 +373,7 @@ bool ServiceRun::CheckGone() {
 
 std::vector<ProcessInfo> ServiceRun::Members() const {
   std::vector<ProcessInfo> members;
+  if (cgroup_ && !cgroup_->IsPopulated()) return members;
   if (cgroup_) {
     for (const pid_t pid : cgroup_->Processes()) {
       const auto process = ReadProcess(context_.proc, pid);
@@ -448,10 +450,20 @@ void ServiceRun::Finish() {
   cgroup_.reset();
 }
 
+bool ServiceRun::HasExecuted() const {
+  if (!report_) return true;
+  pollfd told{report_.get(), POLLIN, 0};
+  return ::poll(&told, 1, 0) == 1;
+}
+
 bool ServiceRun::MayAnswerFor(pid_t pid) const {
+  // Until exec the root has copies of our own descriptors, of listening sockets too.
+  if (!HasExecuted()) return false;
   const auto process = ReadProcess(context_.proc, pid);
-  return process &&
-         (process->session == record_.pid || process->start_ticks >= record_.start_ticks);
+  if (!process) return false;
+  if (process->session == record_.pid || process->start_ticks > record_.start_ticks) return true;
+  // Of the same hundredth of a second: a child with a session of its own, or a stranger.
+  return std::ranges::any_of(Members(), [&](const ProcessInfo& m) { return m.pid == pid; });
 }
 
 int64_t ServiceRun::ResidentBytes() const {

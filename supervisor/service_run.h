@@ -95,7 +95,6 @@ class ServiceRun {
   bool adopted() const { return adopted_; }
   bool root_alive() const { return !root_ended_ && !exec_failed_; }
   bool exec_failed() const { return exec_failed_; }
-  bool stop_asked() const { return signal_ != 0; }
   const LastExit& exit() const { return exit_; }  // once the root ended
   SpawnMarks marks() const;
 
@@ -122,6 +121,7 @@ class ServiceRun {
   void OnStopCommandFailed(const Error& why);
   void SignalAll(int signal);
   void SignalGroup(int signal);
+  bool HasExecuted() const;
   std::vector<ProcessInfo> Members() const;
   void TakeMembers(bool signal_group_members);
   bool WatchAndSignal(const ProcessInfo& process, bool send);

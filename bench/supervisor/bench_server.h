@@ -23,7 +23,7 @@ class BenchServer {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
     (void)::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), size);
-    (void)::listen(listener_.get(), 16);
+    (void)::listen(listener_.get(), SOMAXCONN);
     ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size);
     port_ = ntohs(address.sin_port);
     thread_ = std::jthread([this] { Serve(); });

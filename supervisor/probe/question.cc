@@ -22,7 +22,7 @@ class PortQuestion final : public Question {
   void Ask(std::chrono::milliseconds timeout, Done done) override {
     done_ = std::move(done);
     if (target_) {
-      probe_.emplace(loop_, *target_, timeout, [this](Answer answer) { OnAnswer(answer); });
+      probe_.emplace(loop_, *target_, timeout, [this](const Answer& answer) { OnAnswer(answer); });
     } else {
       later_.Set(loop_.Now(), [this] { Finish({false, target_.error().ToString()}); });
     }

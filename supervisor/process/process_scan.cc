@@ -75,7 +75,7 @@ std::vector<ProcessInfo> ProcessScan::MembersOf(const RunScope& scope,
   };
   std::vector<ProcessInfo> members;
   for (const ProcessInfo& p : processes_) {
-    if ((owns_number && p.pid == scope.root) || p.pid == self || !p.IsAlive()) continue;
+    if (p.pid == scope.root || p.pid == self || !p.IsAlive()) continue;
     if (is_below_root(p) || StillKnown(p.pid, known) || StillKnown(p.parent, known) ||
         StillKnown(p.session, known) ||
         ((scope.adopted || Descends(p.pid, self)) && HasMarker(p.pid, scope.marker))) {

@@ -54,7 +54,7 @@ class AdoptionTest : public SupervisionTest {
     ASSERT_EQ(::kill(pid, SIGTERM), 0);
     ASSERT_TRUE(Ends(pid));
     MustCli({"start", "one"});
-    EXPECT_EQ(StartsOf("one"), 2U);
+    EXPECT_TRUE(Eventually([this] { return StartsOf("one") == 2U; }));
   }
 };
 

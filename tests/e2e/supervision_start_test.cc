@@ -104,7 +104,7 @@ TEST_F(StartTest, WhatCanNeverBeRightHasItsLine) {
 TEST_F(StartTest, RootCanStartAServiceAsSomebodyElse) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root may";
   Start(Shell("nobody", "id -un; id -Gn; echo $HOME $USER $LOGNAME; echo up; exec sleep 1000",
-              "user = \"nobody\"\nready = { log_pattern = \"up\" }\n"));
+              "user = \"nobody\"\nready = { log_pattern = \"^up$\" }\n"));
   ASSERT_TRUE(Reaches("nobody", "ready"));
   EXPECT_EQ(MustCli({"logs", "nobody"}), "nobody\nnogroup\n/nonexistent nobody nobody\nup\n");
 }

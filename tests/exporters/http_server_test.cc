@@ -82,6 +82,7 @@ class HttpServerTest : public testing::Test {
       ended_.Happen();
     });
     add_stream("/flood", [this](HttpStream& stream) {
+      stream.Write("begun");
       const std::string data(1 << 20, 'x');
       while (stream.Write(data)) {
       }
@@ -291,8 +292,10 @@ TEST_F(HttpServerTest, HeadOfAStreamHasNoBody) {
 }
 
 TEST_F(HttpServerTest, AStreamThatThrowsDoesNotEndAsIfItWereWhole) {
-  const std::string got = Talk(Connect(), "GET /throws/later HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const std::string request = "GET /throws/later HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  const std::string got = Talk(Connect(), request + request);
   EXPECT_TRUE(got.ends_with("so far\r\n")) << got;
+  EXPECT_EQ(got.rfind("HTTP/1.1"), 0U) << "what follows would be taken for the rest of it\n" << got;
 }
 
 TEST_F(HttpServerTest, OneStreamTooManyIsToldToComeBack) {
@@ -319,9 +322,7 @@ TEST_F(HttpServerTest, AClientThatTakesNothingIsGivenUp) {
 
 TEST_F(HttpServerTest, StreamsEndWithTheServer) {
   const UniqueFd quiet = OpenStream();
-  const UniqueFd stuck = Connect();
-  ASSERT_TRUE(
-      client::detail::SendAll(stuck.get(), "GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+  const UniqueFd stuck = OpenStream("/flood");
   const auto begin = std::chrono::steady_clock::now();
   server_.reset();
   const auto took = std::chrono::steady_clock::now() - begin;
@@ -347,6 +348,15 @@ TEST_F(HttpServerTest, NamesWhoHoldsAPortInUse) {
   const std::string text = second.error().ToString();
   EXPECT_NE(text.find("in use by process " + std::to_string(::getpid())), std::string::npos)
       << text;
+}
+
+TEST_F(HttpServerTest, AClientWithoutARequestDoesNotHoldUpTheEnd) {
+  const UniqueFd silent = Connect();
+  const UniqueFd kept = Connect();
+  Talk(kept, "GET /echo HTTP/1.1\r\nHost: localhost\r\n\r\n", "/echo -");
+  const auto begin = std::chrono::steady_clock::now();
+  server_.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(500));
 }
 
 TEST(CheckListenTest, RefusesOpenAddressesUnlessAllowed) {

@@ -414,7 +414,8 @@ def parse_arguments():
     args = parser.parse_args()
     folder = Path(args.build).resolve()
     args.binary, args.server = folder / "idlewatt", folder / "idlewatt-demo-server"
-    for program in (args.binary, args.server):
+    needed = [folder / "supervisor_bench"] if args.only_supervisor else [args.binary, args.server]
+    for program in needed:
         if not os.access(program, os.X_OK):
             fail(f"{program} is not there; build it: cmake --build --preset release")
     args.folder = folder

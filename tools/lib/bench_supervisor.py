@@ -132,9 +132,9 @@ def page_parts(figures):
         "the other in the same program. A crash is a `kill -9` from outside, known once another "
         "thread has got the change of state; of runsv, once its status file is replaced. The flood "
         "is cat of a file of lines in the page cache; idlewatt rotates its log and keeps the last "
-        "lines for readers, cat only copies. Ratios are written so that above 1 the peer needs "
+        "lines for readers, cat only copies. A ratio above 1 means that the peer needs "
         "more, or does less.",
-        table(["what", "idlewatt", "goal", "peer", "peer's", "peer ÷ idlewatt"], rows_of(figures)),
+        table(["what", "idlewatt", "goal", "peer", "peer's", "ratio"], rows_of(figures)),
         table(["what is left, and what it costs to wait", "idlewatt", "goal"],
               growth_rows(figures)),
     ]
