@@ -24,7 +24,7 @@ inline std::string BinaryPath(std::string_view name) {
 
 // Asks `done` until it says yes. For what shows only over HTTP, where no event can be waited for.
 inline bool Eventually(const std::function<bool()>& done,
-                       std::chrono::milliseconds timeout = std::chrono::seconds(20)) {
+                       std::chrono::milliseconds timeout = std::chrono::seconds(60)) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (!done()) {
     if (std::chrono::steady_clock::now() >= deadline) return false;
@@ -76,7 +76,7 @@ class RunningDaemon {
 
   // Body of a GET that must succeed.
   std::string Get(const std::string& path) const {
-    const auto response = client::HttpGet(port_, path);
+    const auto response = client::SendHttp(port_, {.path = path, .timeout = kPatience});
     if (!response) {
       ADD_FAILURE() << path << ": " << response.error().ToString();
       return "";

@@ -90,6 +90,14 @@ TEST(ServicesJsonTest, CountsAndOrdersSupervisedThenWatchedThenDiscovered) {
   EXPECT_EQ(names, (std::vector<std::string>{"stopped", "ready", "z-watched", "a-discovered"}));
 }
 
+TEST(ServicesJsonTest, ASupervisedServiceThatIsNoLongerConfiguredIsNotListed) {
+  SnapshotMaker maker;
+  AddService(maker, "removed", "supervised", 1);
+  const Json json = ServicesJson(maker.Tick(), {});
+  EXPECT_EQ(json["services"], Json::array());
+  EXPECT_EQ(json["total"], 0);
+}
+
 TEST(ServicesJsonTest, TellsHowAServiceEnded) {
   SnapshotMaker maker;
   ServiceStatus status;
