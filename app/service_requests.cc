@@ -59,6 +59,7 @@ class Board {
     const bool is_dumb = kind == nullptr || std::string_view(kind) == "dumb";
     if (!terminal || is_dumb || names.size() >= terminal->rows) return;
     std::vector<std::string> lines;
+    lines.reserve(names.size());
     for (const std::string& name : names) lines.push_back(Line(name, "asked"));
     live_.emplace(std::move(lines), terminal->columns);
     Print(live_->Begin());

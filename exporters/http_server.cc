@@ -286,7 +286,9 @@ class CivetServer final : public HttpServer {
     std::string head = "HTTP/1.1 " + std::to_string(response.status) + " " +
                        mg_get_response_code_text(connection, response.status) + "\r\n";
     head += "Content-Type: " + response.content_type + "\r\n";
-    for (const auto& [name, value] : response.headers) head += name + ": " + value + "\r\n";
+    for (const auto& [name, value] : response.headers) {
+      head.append(name).append(": ").append(value).append("\r\n");
+    }
     head += "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
     return head;
   }

@@ -80,10 +80,10 @@ HttpResponse NothingAt(const HttpRequest& request) {
   return NotFound("there is nothing at " + request.path);
 }
 
-// 404 when `name` is none of `names`, 503 when it may work later, else 400.
-HttpResponse Refusal(const Error& error, const std::string& name,
-                     const std::vector<std::string>& names) {
-  if (std::find(names.begin(), names.end(), name) == names.end()) {
+// 404 for what is not among `known`, services or profiles; 503 when it may work later, else 400.
+template <typename Known>
+HttpResponse Refusal(const Error& error, const std::string& name, const Known& known) {
+  if (std::none_of(known.begin(), known.end(), [&](const auto& one) { return one.name == name; })) {
     return NotFound(error.ToString());
   }
   if (error.code == ErrorCode::kTransient) {
@@ -137,11 +137,7 @@ HttpResponse ControlService(const ApiSources& sources, const HttpRequest& reques
   const std::optional<Result<void>> done = Act(control, target, request.body);
   if (!done) return NothingAt(request);
   const std::vector<ServiceStatus> services = control.Status();
-  if (!done->ok()) {
-    std::vector<std::string> names;
-    for (const ServiceStatus& service : services) names.push_back(service.name);
-    return Refusal(done->error(), target.name, names);
-  }
+  if (!done->ok()) return Refusal(done->error(), target.name, services);
   return JsonResponse(
       ServiceJson(*sources.snapshot.Get(), services, target.name).value_or(nullptr));
 }
@@ -214,6 +210,7 @@ HttpResponse GetServices(const ApiSources& sources, const HttpRequest& request) 
   }
   const Json all = ServicesJson(*sources.snapshot.Get(), services)["services"];
   std::vector<std::string> names;
+  names.reserve(all.size());
   for (const Json& row : all) {
     if (row["name"] == path) return JsonResponse(row);
     names.push_back(row["name"]);
@@ -234,10 +231,8 @@ HttpResponse ControlProfile(const ApiSources& sources, const HttpRequest& reques
   if (target.action != "activate") return NothingAt(request);
   const Result<void> done = control.ActivateProfile(target.name);
   const std::vector<ProfileStatus> profiles = control.Profiles();
-  if (done.ok()) return JsonResponse({{"profiles", ProfilesJson(profiles)}});
-  std::vector<std::string> names;
-  for (const ProfileStatus& profile : profiles) names.push_back(profile.name);
-  return Refusal(done.error(), target.name, names);
+  if (!done.ok()) return Refusal(done.error(), target.name, profiles);
+  return JsonResponse({{"profiles", ProfilesJson(profiles)}});
 }
 
 HttpResponse Reload(const ApiSources& sources, const HttpRequest& request) {
