@@ -50,6 +50,58 @@ inline constexpr Metric kServiceLastActivity =
                   "When a service was last used, in seconds since 1970"},
                  1);
 
+inline constexpr Metric kServiceActivitySource{
+    "idlewatt_service_activity_source",
+    kGauge,
+    "",
+    {{"service", "source"}},
+    "1 for what tells of the use of a service: proxy, sockets or cpu"};
+inline constexpr Metric kServiceActivitySeconds =
+    WithDecimals({"idlewatt_service_activity_seconds_total",
+                  kCounter,
+                  "seconds",
+                  {{"service", "state"}},
+                  "Time for which a service was found active or idle; sleep and gaps do not count"},
+                 1);
+
+inline constexpr Metric kHostIdle{
+    "idlewatt_host_idle",
+    kGauge,
+    "",
+    {},
+    "1 while every service is idle and nobody who is logged in has typed for idle.after"};
+inline constexpr Metric kHostPowerWatts{
+    "idlewatt_host_power_watts",
+    kGauge,
+    "watts",
+    {},
+    "Power of the whole machine as far as it is measured, each joule once"};
+inline constexpr Metric kHostEnergyJoules{
+    "idlewatt_host_energy_joules_total",
+    kCounter,
+    "joules",
+    {{"state"}},
+    "Energy of the whole machine, each joule once, while it was active or idle"};
+inline constexpr Metric kHostActivitySeconds =
+    WithDecimals({"idlewatt_host_activity_seconds_total",
+                  kCounter,
+                  "seconds",
+                  {{"state"}},
+                  "Time for which the machine was active or idle; sleep and gaps do not count"},
+                 1);
+inline constexpr Metric kHostFloorWatts{
+    "idlewatt_host_floor_watts",
+    kGauge,
+    "watts",
+    {{"domain"}},
+    "The floor in effect: what a domain is taken to draw when nothing runs"};
+inline constexpr Metric kBaselineIdleWatts{
+    "idlewatt_baseline_idle_watts",
+    kGauge,
+    "watts",
+    {{"baseline"}},
+    "Mean power of the idle machine when the baseline was set"};
+
 inline constexpr Metric kThermalPressure{
     "idlewatt_thermal_pressure",
     kGauge,

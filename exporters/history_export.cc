@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "collector/labels.h"
 #include "storage/family_parts.h"
-#include "storage/labels.h"
 
 namespace idlewatt {
 namespace {

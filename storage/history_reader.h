@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "collector/selector.h"
 #include "storage/chunk_reader.h"
 #include "storage/flush_body.h"
-#include "storage/selector.h"
 #include "storage/sqlite.h"
 #include "storage/stored_series.h"
 

@@ -7,9 +7,9 @@
 #include <limits>
 #include <unordered_set>
 
+#include "collector/labels.h"
 #include "storage/calendar.h"
 #include "storage/database_file.h"
-#include "storage/labels.h"
 
 namespace idlewatt {
 namespace {

@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "collector/selector.h"
 #include "storage/history_reader.h"
 #include "storage/range_buckets.h"
 #include "storage/ring.h"
-#include "storage/selector.h"
 
 namespace idlewatt {
 

@@ -10,9 +10,9 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "collector/frame.h"
+#include "collector/selector.h"
 #include "collector/series.h"
 #include "storage/point.h"
-#include "storage/selector.h"
 #include "storage/stored_series.h"
 
 namespace idlewatt {

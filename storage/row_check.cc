@@ -4,9 +4,9 @@
 #include <iterator>
 #include <tuple>
 
+#include "collector/labels.h"
 #include "storage/chunk_codec.h"
 #include "storage/column_codec.h"
-#include "storage/labels.h"
 
 namespace idlewatt {
 namespace {

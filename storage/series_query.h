@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "collector/selector.h"
 #include "storage/history_reader.h"
-#include "storage/selector.h"
 #include "storage/stored_series.h"
 
 namespace idlewatt {

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string>
 
+#include "collector/labels.h"
 #include "collector/metric.h"
-#include "storage/labels.h"
 #include "storage/point.h"
 
 namespace idlewatt {

@@ -1,4 +1,4 @@
-#include "storage/selector.h"
+#include "collector/selector.h"
 
 #include "tests/fuzz/fuzz_support.h"
 

@@ -7,7 +7,7 @@
 
 #include "base/regex.h"
 #include "base/result.h"
-#include "storage/labels.h"
+#include "collector/labels.h"
 
 namespace idlewatt {
 

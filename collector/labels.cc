@@ -1,4 +1,4 @@
-#include "storage/labels.h"
+#include "collector/labels.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
