@@ -1,154 +1,279 @@
 #include "analysis/alerts.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
+#include <cmath>
+#include <utility>
 
 #include "analysis/metrics.h"
-#include "base/duration.h"
 #include "base/text.h"
-#include "collector/metrics.h"
 
 namespace idlewatt {
 namespace {
 
 constexpr std::chrono::minutes kTellResolved{15};
+constexpr std::chrono::minutes kRememberFor{5};
+// How far a value must be on the good side until a firing alert is over, as share of the threshold.
+constexpr double kHysteresis = 0.1;
 
-std::string Summary(const AlertStatus& status, double idle_seconds) {
-  std::array<char, 64> cpu{};
-  std::snprintf(cpu.data(), cpu.size(), "%.1f %% of a CPU (limit %g %%)", status.value,
-                status.threshold);
-  return status.service + " uses " + cpu.data() + " though nobody has used it for " +
-         FormatDuration(std::chrono::seconds(static_cast<int64_t>(idle_seconds)));
+bool Holds(double value, double threshold, bool below, bool of_levels) {
+  if (of_levels) return value >= threshold;
+  return below ? value < threshold : value > threshold;
 }
+
+// Is a firing alert over?
+bool IsOver(double value, double threshold, bool below, bool of_levels) {
+  if (of_levels) return value < threshold;
+  const double margin = std::abs(threshold) * kHysteresis;
+  return below ? value >= threshold + margin : value <= threshold - margin;
+}
+
+// What is kept of the matches of a rule's series, before those that ended are forgotten.
+constexpr size_t kMostMatches = 10'000;
 
 }  // namespace
 
-std::vector<AlertRule> DefaultAlertRules() {
-  return {{.name = "IdleServiceCpu", .builtin = "IdleServiceCpu", .warning = 5, .critical = 20}};
+AlertRule UsualRule(std::string_view name) {
+  const AlertBuiltin& builtin = *FindAlertBuiltin(name);
+  AlertRule rule{.name = std::string(name), .builtin = std::string(name)};
+  rule.warning = builtin.warning;
+  rule.critical = builtin.critical;
+  rule.hold = builtin.hold;
+  return rule;
 }
 
-std::vector<std::string> AlertBuiltins() { return {"IdleServiceCpu"}; }
+std::vector<AlertRule> DefaultAlertRules() {
+  std::vector<AlertRule> rules;
+  for (const AlertBuiltin& builtin : AlertBuiltinTable()) rules.push_back(UsualRule(builtin.name));
+  return rules;
+}
+
+std::vector<std::string> AlertBuiltins() {
+  std::vector<std::string> names;
+  for (const AlertBuiltin& builtin : AlertBuiltinTable()) names.emplace_back(builtin.name);
+  return names;
+}
 
 std::string_view AlertStateName(AlertState state) {
   constexpr std::array<std::string_view, 4> kNames{"inactive", "pending", "firing", "resolved"};
   return kNames[static_cast<size_t>(state)];
 }
 
-void AlertEngine::Update(const Snapshot& snapshot, const IdleTracker& idle, Readings& out) {
-  const std::vector<Observation> observations = Observe(snapshot, idle);
-  for (auto rule = rules_.rbegin(); rule != rules_.rend(); ++rule) {
-    for (const Observation& observation : observations) {
-      const bool wanted = std::any_of(
-          rule->services.begin(), rule->services.end(),
-          [&](const std::string& pattern) { return GlobMatch(pattern, observation.service); });
-      if (!wanted) continue;
-      if (rule->warning) Judge(*rule, "warning", *rule->warning, observation, snapshot.time);
-      if (rule->critical) Judge(*rule, "critical", *rule->critical, observation, snapshot.time);
-    }
-  }
-  Age(snapshot.time);
-  for (const auto& [key, alert] : alerts_) {
-    const AlertStatus& status = alert.status;
-    const double number = status.state == AlertState::kFiring    ? 2
-                          : status.state == AlertState::kPending ? 1
-                                                                 : 0;
-    const bool told = status.state == AlertState::kResolved || alert.always_shown;
-    if (number == 0 && !told) continue;
-    out.Add(metrics::kAlertState, {status.alert, status.service, status.severity}, number);
+AlertEngine::AlertEngine(std::vector<AlertRule> rules) {
+  for (AlertRule& rule : rules) {
+    const AlertBuiltin* builtin = FindAlertBuiltin(rule.builtin);
+    if (builtin == nullptr && !rule.metric) continue;
+    Rule& made = rules_.emplace_back();
+    made.builtin = builtin;
+    made.thresholds = {rule.warning, rule.critical};
+    made.rule = std::move(rule);
   }
 }
 
-std::vector<AlertEngine::Observation> AlertEngine::Observe(const Snapshot& snapshot,
-                                                           const IdleTracker& idle) const {
-  std::vector<Observation> observations;
-  for (const SnapshotValue& processes : snapshot.Family(metrics::kServiceProcesses)) {
-    const std::string& service = processes.series->labels[0];
-    const bool configured = processes.series->labels[1] != "discovered";
-    if (!observations.empty() && observations.back().service == service) {  // in another kind
-      observations.back().configured |= configured;
-      continue;
-    }
-    Observation& observation = observations.emplace_back();
-    observation.service = service;
-    observation.configured = configured;
-    if (!idle.IsIdle(service)) continue;
-    if (const auto ratio = ServiceCpuRatio(snapshot, service)) observation.value = *ratio * 100;
-    observation.idle_seconds = idle.IdleSeconds(service);
-  }
-  return observations;
+void AlertEngine::Remember(std::vector<AlertStatus> firing) {
+  for (AlertStatus& status : firing) remembered_.push_back({std::move(status), {}, {}});
 }
 
-AlertEngine::Alert& AlertEngine::AlertOf(const AlertRule& rule, std::string_view severity,
-                                         std::string_view service) {
-  const KeyView key(rule.name, service, severity);
-  const auto it = alerts_.find(key);
-  if (it != alerts_.end()) return it->second;
-  Alert& alert = alerts_[Key(key)];
-  alert.status.alert = rule.name;
-  alert.status.service = service;
-  alert.status.severity = severity;
-  alert.status.unit = "percent";
-  alert.status.advice = "look for a busy loop or polling in " + alert.status.service +
-                        "; stop it while nobody needs it";
-  return alert;
+bool AlertEngine::IsWanted(const Rule& rule, std::string_view service) const {
+  const auto names = [&](const Rule& other) {
+    return std::any_of(other.rule.services.begin(), other.rule.services.end(),
+                       [&](const std::string& pattern) { return GlobMatch(pattern, service); });
+  };
+  // The last one of this name that names the service.
+  const auto last = std::find_if(rules_.rbegin(), rules_.rend(), [&](const Rule& other) {
+    return other.rule.name == rule.rule.name && names(other);
+  });
+  return last != rules_.rend() && &*last == &rule;
+}
+
+void AlertEngine::MakeSubject(const Rule& rule, Subject& subject, std::string_view service,
+                              TimePoint now) {
+  subject = Subject();
+  subject.service = service;
+  subject.wanted = IsWanted(rule, service);
+  if (!subject.wanted) return;
+  std::erase_if(remembered_, [&](const Remembered& remembered) {
+    const AlertStatus& status = remembered.status;
+    if (status.alert != rule.rule.name || status.service != service) return false;
+    for (size_t i = 0; i < kSeverities; ++i) {
+      if (status.severity != kSeverityNames[i] || !rule.thresholds[i]) continue;
+      Alert& alert = subject.alerts[i];
+      alert.state = AlertState::kFiring;
+      alert.entered = {status.since, now.boot - (now.wall - status.since)};
+      alert.value = status.value;
+      alert.text = {status.summary, status.advice};
+    }
+    return true;
+  });
+}
+
+void AlertEngine::Update(const AlertView& view, Readings& out) {
+  const TimePoint now = view.snapshot.time;
+  if (!std::exchange(started_, true)) {
+    for (Rule& rule : rules_) MakeSubject(rule, rule.machine, "", now);
+  }
+  for (Rule& rule : rules_) {
+    rule.services.resize(view.services.size());
+    for (const size_t number : view.services.order()) {
+      const ServiceRow& row = view.services[number];
+      if (row.is_new) MakeSubject(rule, rule.services[number], row.name, now);
+    }
+    UpdateRule(rule, view, out);
+  }
+  AgeRemembered(now);
+}
+
+void AlertEngine::UpdateRule(Rule& rule, const AlertView& view, Readings& out) {
+  const BootTime now = view.snapshot.time.boot;
+  if (rule.builtin == nullptr) FindWorst(rule, view);
+  const bool of_machine = rule.builtin == nullptr || rule.builtin->of_machine;
+  if (of_machine && rule.machine.wanted) {
+    Judge(rule, rule.machine, view, kMachine);
+    const bool told = rule.builtin != nullptr || rule.machine_worst.series != nullptr;
+    Publish(rule, rule.machine, told, now, out);
+  }
+  if (rule.builtin != nullptr && rule.builtin->of_machine) return;
+  for (const size_t number : view.services.order()) {
+    Subject& subject = rule.services[number];
+    if (!subject.wanted) continue;
+    const ServiceRow& row = view.services[number];
+    Judge(rule, subject, view, number);
+    const bool told = rule.builtin != nullptr || rule.worst[number].series != nullptr;
+    Publish(rule, subject, told && row.configured && row.seen == now, now, out);
+  }
+}
+
+void AlertEngine::FindWorst(Rule& rule, const AlertView& view) {
+  rule.machine_worst = {};
+  rule.worst.assign(view.services.size(), {});
+  const Selector& selector = *rule.rule.metric;
+  if (rule.matches.size() > kMostMatches) rule.matches.clear();
+  for (const SnapshotValue& value : view.snapshot.Family(selector.metric())) {
+    const Series& series = *value.series;
+    const auto [match, is_new] = rule.matches.try_emplace(series.id, false);
+    if (is_new) match->second = selector.Matches(series);
+    if (!match->second) continue;
+    const auto number = view.services.Find(series.Label("service"));
+    Worst& worst = number ? rule.worst[*number] : rule.machine_worst;
+    const std::optional<double> now =
+        series.metric->kind == MetricKind::kCounter ? value.Rate() : std::optional(value.value);
+    const bool is_worse =
+        now && (!worst.value || (rule.rule.below ? *now < *worst.value : *now > *worst.value));
+    if (is_worse || worst.series == nullptr) worst = {now, &series};
+  }
+}
+
+Finding AlertEngine::Find(const Rule& rule, const AlertView& view, size_t service) {
+  if (rule.builtin != nullptr) return rule.builtin->find(view, service);
+  const Worst& worst = service == kMachine ? rule.machine_worst : rule.worst[service];
+  if (worst.series == nullptr) return {};
+  if (!worst.value) return {Finding::Kind::kUnknown, 0};
+  return {Finding::Kind::kValue, *worst.value};
+}
+
+void AlertEngine::Describe(const Rule& rule, const AlertView& view, size_t service,
+                           double threshold, Alert& alert) {
+  alert.text.summary.clear();
+  alert.text.advice.clear();
+  if (rule.builtin != nullptr) {
+    rule.builtin->describe(view, service, alert.value, threshold, alert.text);
+    return;
+  }
+  const Worst& worst = service == kMachine ? rule.machine_worst : rule.worst[service];
+  const Metric& metric = *worst.series->metric;
+  std::array<char, 96> numbers{};
+  std::snprintf(numbers.data(), numbers.size(), " is %g%s, %s the limit of %g", alert.value,
+                metric.kind == MetricKind::kCounter ? " a second" : "",
+                rule.rule.below ? "below" : "above", threshold);
+  alert.text.summary = worst.series->ToString() + numbers.data();
+  alert.text.advice = rule.rule.advice;
 }
 
 void AlertEngine::Move(Alert& alert, AlertState state, TimePoint now) {
-  alert.status.state = state;
-  alert.status.since = now.wall;
-  alert.entered = now.boot;
+  alert.state = state;
+  alert.entered = now;
 }
 
-void AlertEngine::Judge(const AlertRule& rule, std::string_view severity, double threshold,
-                        const Observation& observation, TimePoint now) {
-  Alert& alert = AlertOf(rule, severity, observation.service);
-  if (alert.seen == now.boot) return;  // a later rule of this name has judged it
-  alert.seen = now.boot;
-  alert.always_shown = observation.configured;
-  AlertStatus& status = alert.status;
-  status.threshold = threshold;
-  const bool holds = observation.value && *observation.value > threshold;
-  if (!holds) {
-    if (status.state == AlertState::kPending) Move(alert, AlertState::kInactive, now);
-    if (status.state == AlertState::kFiring) Move(alert, AlertState::kResolved, now);
-    return;
-  }
-  status.value = *observation.value;
-  status.summary = Summary(status, observation.idle_seconds);
-  if (status.state == AlertState::kInactive || status.state == AlertState::kResolved) {
-    Move(alert, AlertState::kPending, now);
-  }
-  if (status.state == AlertState::kPending && now.boot - alert.entered >= rule.hold) {
-    Move(alert, AlertState::kFiring, now);
-  }
-}
-
-// An alert whose service is gone is over; one that was resolved long ago is not told of any more.
-void AlertEngine::Age(TimePoint now) {
-  for (auto it = alerts_.begin(); it != alerts_.end();) {
-    Alert& alert = it->second;
-    const bool gone = alert.seen != now.boot;
-    if (gone && alert.status.state == AlertState::kFiring) Move(alert, AlertState::kResolved, now);
-    if (gone && alert.status.state == AlertState::kPending) Move(alert, AlertState::kInactive, now);
-    if (alert.status.state == AlertState::kResolved && now.boot - alert.entered >= kTellResolved) {
+void AlertEngine::Judge(const Rule& rule, Subject& subject, const AlertView& view, size_t service) {
+  const TimePoint now = view.snapshot.time;
+  const Finding finding = Find(rule, view, service);
+  const bool of_levels = rule.builtin != nullptr && rule.builtin->of_levels;
+  const bool known = finding.kind == Finding::Kind::kValue;
+  for (size_t i = 0; i < kSeverities; ++i) {
+    if (!rule.thresholds[i]) continue;
+    const double threshold = *rule.thresholds[i];
+    Alert& alert = subject.alerts[i];
+    const bool holds = known && Holds(finding.value, threshold, rule.rule.below, of_levels);
+    const bool is_over = finding.kind == Finding::Kind::kNone ||
+                         (known && IsOver(finding.value, threshold, rule.rule.below, of_levels));
+    if (alert.state == AlertState::kPending && !holds) Move(alert, AlertState::kInactive, now);
+    if (alert.state == AlertState::kFiring && is_over) Move(alert, AlertState::kResolved, now);
+    if (alert.state == AlertState::kResolved && now.boot - alert.entered.boot >= kTellResolved) {
       Move(alert, AlertState::kInactive, now);
     }
-    it = gone && alert.status.state == AlertState::kInactive ? alerts_.erase(it) : std::next(it);
+    if (holds && alert.state != AlertState::kFiring && alert.state != AlertState::kPending) {
+      Move(alert, AlertState::kPending, now);
+    }
+    if (alert.state == AlertState::kPending && now.boot - alert.entered.boot >= rule.rule.hold) {
+      Move(alert, AlertState::kFiring, now);
+    }
+    if (known && (holds || alert.state == AlertState::kFiring)) {
+      alert.value = finding.value;
+      Describe(rule, view, service, threshold, alert);
+    }
   }
+}
+
+void AlertEngine::Publish(const Rule& rule, Subject& subject, bool always, BootTime now,
+                          Readings& out) {
+  for (size_t i = 0; i < kSeverities; ++i) {
+    if (!rule.thresholds[i]) continue;
+    Alert& alert = subject.alerts[i];
+    const double number = alert.state == AlertState::kFiring    ? 2
+                          : alert.state == AlertState::kPending ? 1
+                                                                : 0;
+    if (number == 0 && !always && alert.state != AlertState::kResolved) continue;
+    out.Add(alert.series, now, metrics::kAlertState,
+            {rule.rule.name, subject.service, kSeverityNames[i]}, number);
+  }
+}
+
+void AlertEngine::AgeRemembered(TimePoint now) {
+  std::erase_if(remembered_, [&](Remembered& remembered) {
+    if (!remembered.first) remembered.first = now;
+    if (!remembered.resolved && now.boot - remembered.first->boot >= kRememberFor) {
+      remembered.resolved = now;
+      remembered.status.state = AlertState::kResolved;
+      remembered.status.since = now.wall;
+    }
+    return remembered.resolved && now.boot - remembered.resolved->boot >= kTellResolved;
+  });
 }
 
 std::vector<AlertStatus> AlertEngine::Statuses() const {
-  std::vector<const Alert*> active;
-  for (const auto& [key, alert] : alerts_) {
-    if (alert.status.state != AlertState::kInactive) active.push_back(&alert);
+  std::vector<std::pair<BootTime, AlertStatus>> active;
+  const auto add = [&](const Rule& rule, const Subject& subject) {
+    for (size_t i = 0; i < kSeverities; ++i) {
+      const Alert& alert = subject.alerts[i];
+      if (alert.state == AlertState::kInactive) continue;
+      const std::string_view unit = rule.builtin != nullptr ? rule.builtin->unit : "";
+      active.push_back(
+          {alert.entered.boot,
+           {rule.rule.name, subject.service, std::string(kSeverityNames[i]), alert.state,
+            alert.entered.wall, alert.value, rule.thresholds[i].value_or(0), std::string(unit),
+            alert.text.summary, alert.text.advice}});
+    }
+  };
+  for (const Rule& rule : rules_) {
+    add(rule, rule.machine);
+    for (const Subject& subject : rule.services) add(rule, subject);
   }
   // By the boot clock: the wall clock of `since` may have jumped.
   std::stable_sort(active.begin(), active.end(),
-                   [](const Alert* a, const Alert* b) { return a->entered > b->entered; });
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
   std::vector<AlertStatus> statuses;
-  statuses.reserve(active.size());
-  for (const Alert* alert : active) statuses.push_back(alert->status);
+  statuses.reserve(active.size() + remembered_.size());
+  for (auto& [entered, status] : active) statuses.push_back(std::move(status));
+  for (const Remembered& remembered : remembered_) statuses.push_back(remembered.status);
   return statuses;
 }
 

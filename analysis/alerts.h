@@ -1,32 +1,38 @@
 #pragma once
 
+#include <array>
 #include <chrono>
-#include <map>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
-#include <utility>
+#include <unordered_map>
 #include <vector>
 
-#include "analysis/idle_tracker.h"
+#include "analysis/alert_conditions.h"
 #include "collector/frame.h"
+#include "collector/selector.h"
 #include "collector/snapshot.h"
 
 namespace idlewatt {
 
-// One alert rule: a built-in condition with its thresholds.
+// One alert rule: a built-in condition with its thresholds, or thresholds of any metric.
 struct AlertRule {
   std::string name;
-  std::string builtin = "IdleServiceCpu";
-  std::optional<double> warning;  // in the unit of the condition
-  std::optional<double> critical;
+  std::string builtin{};             // empty: of `metric`
+  std::optional<Selector> metric{};  // a gauge by its value, a counter by its growth per second
+  bool below = false;                // it holds below the thresholds; of a metric only
+  std::string advice{};              // of a metric: what to do
+  std::optional<double> warning{};   // in the unit of the condition
+  std::optional<double> critical{};
   std::chrono::milliseconds hold{30000};   // `for`
   std::vector<std::string> services{"*"};  // patterns with *
 };
 
-// The rules that hold when the configuration names none. A rule of the configuration with the
-// same builtin takes its place.
+// A rule of the built-in condition `name` with its usual values; there must be one.
+AlertRule UsualRule(std::string_view name);
+// The rules that hold when the configuration names none: one for each built-in condition. A rule of
+// the configuration with the same builtin takes its place.
 std::vector<AlertRule> DefaultAlertRules();
 // Names that `builtin` may have.
 std::vector<std::string> AlertBuiltins();
@@ -37,7 +43,7 @@ std::string_view AlertStateName(AlertState state);
 // One alert as people see it.
 struct AlertStatus {
   std::string alert;
-  std::string service;
+  std::string service;   // empty: of the machine
   std::string severity;  // "warning" or "critical"
   AlertState state = AlertState::kInactive;
   WallTime since;    // when it entered this state
@@ -48,50 +54,81 @@ struct AlertStatus {
   std::string advice;
 };
 
-// Walks every alert through inactive -> pending -> firing -> resolved, in Prometheus' sense.
-// Resolved ones are told of for 15 minutes. A stopped or vanished service has no alert that holds.
-// Of several rules with one name, the last that names a service counts for it.
+// Walks every alert through inactive -> pending -> firing -> resolved, in Prometheus' sense. One
+// that fires is resolved when its value is a tenth on the good side of the threshold, or its
+// condition does not apply any more: the service is used, stopped or gone. Resolved ones are told
+// of for 15 minutes. Of several rules with one name, the last that names a service counts for it.
+// A rule of a metric has one alert for each service that its series name, for the worst of them;
+// series of no service are the machine's.
 // Threads: one.
 class AlertEngine {
  public:
-  explicit AlertEngine(std::vector<AlertRule> rules) : rules_(std::move(rules)) {}
+  explicit AlertEngine(std::vector<AlertRule> rules);
 
-  // Takes the tick in `snapshot`; appends idlewatt_alert_state. Supervised and watched services
-  // always have a state, discovered ones only while an alert of theirs is not inactive.
-  void Update(const Snapshot& snapshot, const IdleTracker& idle, Readings& out);
+  // Alerts that were firing when an earlier run of the daemon ended. Before the first Update. One
+  // whose service does not come back within five minutes is resolved.
+  void Remember(std::vector<AlertStatus> firing);
+
+  // Takes a tick; appends idlewatt_alert_state. The machine, and supervised and watched services,
+  // always have a state; discovered ones only while an alert of theirs is not inactive.
+  void Update(const AlertView& view, Readings& out);
   // All alerts that are not inactive, the newest first.
   std::vector<AlertStatus> Statuses() const;
 
  private:
+  static constexpr size_t kSeverities = 2;
+  static constexpr std::array<std::string_view, kSeverities> kSeverityNames{"warning", "critical"};
+
   struct Alert {
+    AlertState state = AlertState::kInactive;
+    TimePoint entered;  // the state it is in
+    double value = 0;
+    AlertText text;
+    KnownSeries series;
+  };
+  // A rule held against one service or the machine.
+  struct Subject {
+    bool wanted = false;
+    std::string service;
+    std::array<Alert, kSeverities> alerts;
+  };
+  // The worst series of a rule of a metric in this tick.
+  struct Worst {
+    std::optional<double> value;
+    const Series* series = nullptr;
+  };
+  struct Rule {
+    AlertRule rule;
+    const AlertBuiltin* builtin = nullptr;  // null: of a metric
+    std::array<std::optional<double>, kSeverities> thresholds;
+    Subject machine;
+    std::vector<Subject> services;  // by their numbers
+    // Of a metric.
+    std::unordered_map<SeriesId, bool> matches;
+    Worst machine_worst;
+    std::vector<Worst> worst;  // by the number of the service
+  };
+  struct Remembered {
     AlertStatus status;
-    BootTime entered;              // the state it is in
-    std::optional<BootTime> seen;  // last tick at which its service was there
-    bool always_shown = false;
-  };
-  struct Observation {
-    std::string_view service;     // of the snapshot
-    bool configured = false;      // supervised or watched
-    std::optional<double> value;  // nothing when the condition cannot hold
-    double idle_seconds = 0;
+    std::optional<TimePoint> first;  // the first tick after the start
+    std::optional<TimePoint> resolved;
   };
 
-  std::vector<Observation> Observe(const Snapshot& snapshot, const IdleTracker& idle) const;
-  void Judge(const AlertRule& rule, std::string_view severity, double threshold,
-             const Observation& observation, TimePoint now);
-  Alert& AlertOf(const AlertRule& rule, std::string_view severity, std::string_view service);
+  void MakeSubject(const Rule& rule, Subject& subject, std::string_view service, TimePoint now);
+  bool IsWanted(const Rule& rule, std::string_view service) const;
+  void UpdateRule(Rule& rule, const AlertView& view, Readings& out);
+  static void FindWorst(Rule& rule, const AlertView& view);
+  static Finding Find(const Rule& rule, const AlertView& view, size_t service);
+  static void Judge(const Rule& rule, Subject& subject, const AlertView& view, size_t service);
+  static void Describe(const Rule& rule, const AlertView& view, size_t service, double threshold,
+                       Alert& alert);
   static void Move(Alert& alert, AlertState state, TimePoint now);
-  void Age(TimePoint now);
+  static void Publish(const Rule& rule, Subject& subject, bool always, BootTime now, Readings& out);
+  void AgeRemembered(TimePoint now);
 
-  using Key = std::tuple<std::string, std::string, std::string>;  // rule, service, severity
-  using KeyView = std::tuple<std::string_view, std::string_view, std::string_view>;
-  struct KeyLess {
-    using is_transparent = void;
-    bool operator()(const KeyView& a, const KeyView& b) const { return a < b; }
-  };
-
-  const std::vector<AlertRule> rules_;
-  std::map<Key, Alert, KeyLess> alerts_;
+  std::vector<Rule> rules_;
+  std::vector<Remembered> remembered_;
+  bool started_ = false;
 };
 
 }  // namespace idlewatt

@@ -1,6 +1,7 @@
 #include "analysis/attribution.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "analysis/metrics.h"
 #include "collector/metrics.h"
@@ -11,148 +12,370 @@ namespace {
 // Up to this many CPUs busy, the machine counts as unused. Not a share of all CPUs: on a large
 // machine a service that burns half of one must not pass for the floor.
 constexpr double kUnusedCpus = 0.1;
-// As long as a series is kept after its service is gone.
-constexpr std::chrono::hours kForgetAfter{1};
+// Drivers round the use of a GPU, and a monitor alone makes some.
+constexpr double kUnusedGpu = 0.005;
 
-size_t ComponentOf(const PowerLedger::DomainEnergy& domain) {
-  return domain.source == "rapl" && domain.domain.starts_with("dram") ? 1 : 0;
+enum Component : size_t { kCpu, kDram, kGpu, kPlatform };
+
+size_t ComponentOf(DomainRole role) {
+  switch (role) {
+    case DomainRole::kDram:
+      return kDram;
+    case DomainRole::kGpu:
+      return kGpu;
+    case DomainRole::kWhole:
+      return kPlatform;
+    case DomainRole::kCpu:
+    case DomainRole::kNone:
+      break;
+  }
+  return kCpu;
+}
+
+std::optional<size_t> GpuIndex(const ServiceTable& services, std::string_view gpu) {
+  const auto& gpus = services.gpus();
+  const auto it = std::find(gpus.begin(), gpus.end(), gpu);
+  if (it == gpus.end()) return std::nullopt;
+  return static_cast<size_t>(it - gpus.begin());
+}
+
+double Sum(const std::array<double, 2>& both) { return both[0] + both[1]; }
+
+void AddTo(std::optional<double>& sum, const std::optional<double>& value) {
+  if (value) sum = sum.value_or(0) + *value;
 }
 
 }  // namespace
 
-void FloorEstimator::Observe(BootTime now, double watts, double busy_cpus) {
-  constexpr auto kSpan = static_cast<int64_t>(kBuckets);
-  const int64_t minute = std::chrono::floor<std::chrono::minutes>(now.time_since_epoch()).count();
-  if (minute_ < 0 || minute - minute_ >= kSpan) {
-    lowest_.fill(kNone);
-    minute_ = minute;
-  }
-  while (minute_ < minute) lowest_[static_cast<size_t>(++minute_) % kBuckets] = kNone;
-  if (busy_cpus > kUnusedCpus || watts <= 0) return;
-  double& lowest = lowest_[static_cast<size_t>(minute_) % kBuckets];
-  lowest = std::min(lowest, watts);
+void Attribution::Update(const Snapshot& snapshot, std::span<const DomainEnergy> domains,
+                         const ServiceTable& services, const IdleTracker& idle, Readings& out) {
+  CountUse(snapshot, services, idle);
+  CountParts(domains);
+  for (Domain& domain : domains_) domain.there = false;
+  for (const DomainEnergy& measured : domains) StepOf(measured, snapshot, services, idle);
+  SumWatts(services);
+  Publish(services, snapshot.time.boot, out);
 }
 
-std::optional<double> FloorEstimator::Watts() const {
-  if (minute_ < 0) return std::nullopt;
-  const double lowest = *std::min_element(lowest_.begin(), lowest_.end());
-  if (lowest == kNone) return std::nullopt;
-  return lowest;
-}
-
-std::optional<MachinePower> CurrentMachinePower(const Snapshot& snapshot) {
-  std::vector<PowerLedger::DomainEnergy> domains;
-  for (const SnapshotValue& value : snapshot.Family(metrics::kPowerWatts)) {
-    // Watts in the place of joules: which domains count is the same question.
-    domains.push_back({value.series->labels[0], value.series->labels[1], value.value});
-  }
-  const std::vector<PowerLedger::DomainEnergy> machine = DistinctDomains(domains);
-  if (machine.empty()) return std::nullopt;
-  MachinePower power{0, machine.front().source};
-  for (const PowerLedger::DomainEnergy& domain : machine) power.watts += domain.joules;
-  return power;
-}
-
-void Attribution::Update(const Snapshot& snapshot, const std::vector<Domain>& domains,
-                         const IdleTracker& idle, Readings& out) {
-  const BootTime now = snapshot.time.boot;
-  CountCpu(snapshot);
-  const std::vector<Domain> machine = DistinctDomains(domains);
-  const auto is_fresh = [](const Domain& domain) { return domain.fresh; };
-  // Without a meter too: CPU time of before its first reading is no key to what it then measures.
-  if (machine.empty() || std::any_of(machine.begin(), machine.end(), is_fresh)) {
-    Step(machine, idle, now);
-  }
-  ForgetGone(now);
-  Publish(now, out);
-}
-
-void Attribution::CountCpu(const Snapshot& snapshot) {
-  const BootTime now = snapshot.time.boot;
+// Energy of this tick was used in the state that the tick before found.
+void Attribution::CountUse(const Snapshot& snapshot, const ServiceTable& services,
+                           const IdleTracker& idle) {
   if (IsHostFresh(snapshot)) {
     const HostTime used = HostTimeUsed(snapshot).value_or(HostTime{});
-    host_.busy += used.busy;
-    host_.all += used.all;
+    totals_.host.busy += used.busy;
+    totals_.host.all += used.all;
   }
-  auto it = services_.end();
-  for (const SnapshotValue& value : snapshot.Family(metrics::kServiceCpuSeconds)) {
-    const std::string& name = value.series->labels[0];
-    if (it == services_.end() || it->first != name) it = services_.try_emplace(name).first;
-    it->second.seen = now;
-    // At its first sight, and after a gap, a counter holds a past that was never shared.
-    if (value.time.boot == now) it->second.cpu += value.Increase().value_or(0);
-  }
-}
-
-void Attribution::Step(const std::vector<Domain>& machine, const IdleTracker& idle, BootTime now) {
-  for (auto& [name, service] : services_) {
-    for (Energy& energy : service.energy) energy.watts.reset();
-  }
-  for (const Domain& domain : machine) {
-    if (domain.seconds > 0) Distribute(domain, idle, now);
-  }
-  for (auto& [name, service] : services_) service.cpu = 0;
-  host_ = {};
-}
-
-double Attribution::FloorJoules(const Domain& domain, bool nothing_ran, BootTime now) {
-  if (domain.source == "model") {
-    return std::clamp((model_ ? model_->idle_watts : 0) * domain.seconds, 0.0, domain.joules);
-  }
-  FloorEstimator& floor = floors_[{domain.source, domain.domain}];
-  // Unknown counts as busy. The average over a sleep is not what the machine draws awake.
-  const bool known = host_.all > 0 && !domain.slept;
-  const double busy_cpus =
-      known ? host_.busy / domain.seconds : std::numeric_limits<double>::infinity();
-  floor.Observe(now, domain.joules / domain.seconds, busy_cpus);
-  if (nothing_ran) return domain.joules;
-  return std::clamp(floor.Watts().value_or(0) * domain.seconds, 0.0, domain.joules);
-}
-
-void Attribution::Distribute(const Domain& domain, const IdleTracker& idle, BootTime now) {
-  double known_seconds = 0;
-  for (const auto& [name, service] : services_) {
-    if (service.seen == now) known_seconds += service.cpu;
-  }
-  // Ticks are coarse: the services together may show more than the host.
-  const double all_seconds = std::max(host_.busy, known_seconds);
-  const double floor = FloorJoules(domain, host_.all > 0 && all_seconds <= 0, now);
-  const double dynamic = domain.joules - floor;
-  Rest& rest = rests_[domain.domain];
-  rest.floor_joules += floor;
-  rest.unattributed_joules +=
-      all_seconds > 0 ? dynamic * (1 - known_seconds / all_seconds) : dynamic;
-  for (auto& [name, service] : services_) {
-    if (service.seen != now) continue;
-    const double joules = all_seconds > 0 ? dynamic * service.cpu / all_seconds : 0;
-    Energy& energy = service.energy[ComponentOf(domain)];
-    energy.known = true;
-    (idle.IsIdle(name) ? energy.idle : energy.active) += joules;
-    energy.watts = energy.watts.value_or(0) + joules / domain.seconds;
-  }
-}
-
-void Attribution::ForgetGone(BootTime now) {
-  std::erase_if(services_,
-                [&](const auto& item) { return item.second.seen + kForgetAfter <= now; });
-}
-
-void Attribution::Publish(BootTime now, Readings& out) const {
-  for (const auto& [name, service] : services_) {
-    if (service.seen != now) continue;
-    for (size_t i = 0; i < kComponents; ++i) {
-      const Energy& energy = service.energy[i];
-      if (!energy.known) continue;
-      const std::string_view component = kComponentNames[i];
-      out.Add(metrics::kServiceEnergyJoules, {name, component, "active"}, energy.active);
-      out.Add(metrics::kServiceEnergyJoules, {name, component, "idle"}, energy.idle);
-      if (energy.watts) out.Add(metrics::kServicePowerWatts, {name, component}, *energy.watts);
+  accounts_.resize(services.size());
+  for (const size_t number : services.order()) {
+    const ServiceRow& row = services[number];
+    Account& account = accounts_[number];
+    if (row.is_new) {
+      account = Account();
+      for (Domain& domain : domains_) {
+        if (number < domain.used.size()) domain.used[number] = {};
+        if (number < domain.watts.size()) domain.watts[number] = 0;
+      }
+    }
+    account.state = idle.IsIdle(number) ? 1 : 0;
+    account.cpu_seconds[account.state] += row.cpu_used;
+    account.gpu_seconds.resize(services.gpus().size());
+    for (size_t gpu = 0; gpu < row.gpus.size(); ++gpu) {
+      account.gpu_seconds[gpu][account.state] += row.gpus[gpu].used_seconds;
     }
   }
-  for (const auto& [domain, rest] : rests_) {
-    out.Add(metrics::kHostFloorJoules, {domain}, rest.floor_joules);
-    out.Add(metrics::kUnattributedJoules, {domain}, rest.unattributed_joules);
+}
+
+void Attribution::CountParts(std::span<const DomainEnergy> domains) {
+  for (const DomainEnergy& d : domains) {
+    if (!d.fresh || d.seconds <= 0 || d.holds_gpus) continue;
+    if (d.role == DomainRole::kGpu) totals_.gpu_joules += d.joules;
+    if (d.role == DomainRole::kCpu || d.role == DomainRole::kDram) {
+      totals_.parts_joules += d.joules;
+    }
   }
 }
+
+Attribution::Domain& Attribution::DomainOf(const DomainEnergy& measured) {
+  if (measured.number >= domains_.size()) domains_.resize(measured.number + 1);
+  Domain& domain = domains_[measured.number];
+  domain.there = true;
+  domain.role = measured.role;
+  if (domain.rest == nullptr && measured.role != DomainRole::kNone) {
+    domain.rest = &rests_.try_emplace(std::string(measured.domain)).first->second;
+  }
+  return domain;
+}
+
+// What a whole machine used beyond its parts. Parts that are read less often than it come in lumps,
+// which are more than it used in its last step; the steps before have shown the rest already.
+double Attribution::BeyondParts(Domain& domain, double joules) const {
+  const double parts = totals_.parts_joules - domain.totals.parts_joules + totals_.gpu_joules -
+                       domain.totals.gpu_joules;
+  const double beyond = joules - parts - domain.debt;
+  // A meter that always shows less than its parts must not run up a debt for ever.
+  domain.debt = std::clamp(-beyond, 0.0, std::max(parts, domain.debt));
+  return std::max(0.0, beyond);
+}
+
+void Attribution::StepOf(const DomainEnergy& measured, const Snapshot& snapshot,
+                         const ServiceTable& services, const IdleTracker& idle) {
+  Domain& domain = DomainOf(measured);
+  if (!measured.fresh) return;
+  domain.all_watts.reset();
+  if (measured.role != DomainRole::kNone && measured.seconds > 0) {
+    Step step{measured, domain, measured.joules, ComponentOf(measured.role)};
+    if (measured.holds_gpus) step.joules = BeyondParts(domain, measured.joules);
+    domain.watts.assign(services.size(), 0);
+    for (const size_t number : services.order()) {
+      if (services[number].measured) accounts_[number].energy[step.component].known = true;
+    }
+    if (measured.role == DomainRole::kGpu) {
+      ShareByGpu(step, snapshot, services);
+    } else {
+      ShareByCpu(step, services, snapshot.time.boot);
+    }
+    domain.all_watts = step.joules / measured.seconds;
+    machine_joules_[idle.IsHostIdle() ? 1 : 0] += step.joules;
+    measured_ = true;
+    if (measured.role == DomainRole::kCpu) on_model_ = measured.source == "model";
+  }
+  Mark(domain, measured, services);
+}
+
+void Attribution::Mark(Domain& domain, const DomainEnergy& measured, const ServiceTable& services) {
+  const auto gpu = measured.role == DomainRole::kGpu ? GpuIndex(services, measured.domain)
+                                                     : std::optional<size_t>();
+  domain.totals = totals_;
+  domain.used.resize(accounts_.size());
+  for (size_t number = 0; number < accounts_.size(); ++number) {
+    const Account& account = accounts_[number];
+    if (measured.role != DomainRole::kGpu) {
+      domain.used[number] = account.cpu_seconds;
+    } else {
+      domain.used[number] =
+          gpu && *gpu < account.gpu_seconds.size() ? account.gpu_seconds[*gpu] : ByState{};
+    }
+  }
+}
+
+void Attribution::Give(Step& step, size_t service, size_t state, double joules) {
+  accounts_[service].energy[step.component].joules[state] += joules;
+  step.domain.watts[service] += joules / step.measured.seconds;
+}
+
+double Attribution::FloorJoules(Step& step, size_t estimator, bool unused, bool nothing_ran,
+                                BootTime now) {
+  FloorEstimator& learnt = step.domain.floor[estimator];
+  const auto past = past_floors_.find(step.measured.domain);
+  if (past != past_floors_.end()) {
+    learnt.Observe(now, past->second, true);
+    past_floors_.erase(past);
+  }
+  // The average over a sleep is not what the machine draws awake.
+  learnt.Observe(now, step.joules / step.measured.seconds, unused && !step.measured.slept);
+  std::optional<double> watts = learnt.Watts();
+  if (step.measured.source == "model") {
+    watts = options_.model ? std::optional(options_.model->idle_watts) : std::nullopt;
+  }
+  const auto set = options_.floor_watts.find(step.measured.domain);
+  if (set != options_.floor_watts.end()) watts = set->second;
+  step.domain.rest->floor_watts = watts;
+  if (nothing_ran) return step.joules;
+  return std::clamp(watts.value_or(0) * step.measured.seconds, 0.0, step.joules);
+}
+
+void Attribution::ShareByCpu(Step& step, const ServiceTable& services, BootTime now) {
+  const auto used = [&](size_t number) -> ByState {
+    const ByState& before = number < step.domain.used.size() ? step.domain.used[number] : ByState{};
+    const ByState& total = accounts_[number].cpu_seconds;
+    return {total[0] - before[0], total[1] - before[1]};
+  };
+  double known = 0;
+  for (const size_t number : services.order()) {
+    if (services[number].measured) known += Sum(used(number));
+  }
+  const double busy = totals_.host.busy - step.domain.totals.host.busy;
+  const bool host_known = totals_.host.all > step.domain.totals.host.all;
+  // Ticks are coarse: the services together may show more than the host.
+  const double all = std::max(busy, known);
+  const bool unused = host_known && busy / step.measured.seconds <= kUnusedCpus;
+  const double floor = FloorJoules(step, 0, unused, host_known && all <= 0, now);
+  const double dynamic = step.joules - floor;
+  step.domain.rest->unattributed_joules += all > 0 ? dynamic * (1 - known / all) : dynamic;
+  for (const size_t number : services.order()) {
+    if (!services[number].measured || all <= 0) continue;
+    const ByState seconds = used(number);
+    for (size_t state = 0; state < kStates; ++state) {
+      if (seconds[state] > 0) Give(step, number, state, dynamic * seconds[state] / all);
+    }
+  }
+  ShareFloor(step, floor, services);
+}
+
+void Attribution::ShareFloor(Step& step, double joules, const ServiceTable& services) {
+  bool shared = false;
+  switch (options_.share_floor) {
+    case FloorShare::kHost:
+      break;
+    case FloorShare::kEqual:
+      shared = ShareByWeight(step, joules, services, [&](size_t number) {
+        return services[number].configured ? 1.0 : 0.0;
+      });
+      break;
+    case FloorShare::kMemory:
+      shared = ShareByWeight(step, joules, services,
+                             [&](size_t number) { return services[number].memory_bytes; });
+      break;
+    case FloorShare::kCpu:
+      shared = ShareByWeight(step, joules, services, [&](size_t number) {
+        const ByState before =
+            number < step.domain.used.size() ? step.domain.used[number] : ByState{};
+        return Sum(accounts_[number].cpu_seconds) - Sum(before);
+      });
+      break;
+  }
+  if (!shared) step.domain.rest->floor_joules += joules;
+}
+
+// False when nobody has any weight.
+template <typename Weight>
+bool Attribution::ShareByWeight(Step& step, double joules, const ServiceTable& services,
+                                Weight weight) {
+  double all = 0;
+  for (const size_t number : services.order()) {
+    if (services[number].measured) all += weight(number);
+  }
+  if (all <= 0) return false;
+  for (const size_t number : services.order()) {
+    if (!services[number].measured) continue;
+    const double own = weight(number);
+    if (own > 0) Give(step, number, accounts_[number].state, joules * own / all);
+  }
+  return true;
+}
+
+// A loaded model is what keeps a GPU awake while it does nothing: who holds memory bears the floor.
+void Attribution::ShareByGpu(Step& step, const Snapshot& snapshot, const ServiceTable& services) {
+  const auto gpu = GpuIndex(services, step.measured.domain);
+  const auto memory = [&](size_t number) {
+    const auto& gpus = services[number].gpus;
+    return gpu && *gpu < gpus.size() ? gpus[*gpu].memory_bytes : 0.0;
+  };
+  const auto used = [&](size_t number) -> ByState {
+    const Account& account = accounts_[number];
+    if (!gpu || *gpu >= account.gpu_seconds.size()) return {};
+    const ByState& before = number < step.domain.used.size() ? step.domain.used[number] : ByState{};
+    const ByState& total = account.gpu_seconds[*gpu];
+    return {total[0] - before[0], total[1] - before[1]};
+  };
+  double known = 0, held = 0;
+  for (const size_t number : services.order()) {
+    if (!services[number].measured) continue;
+    known += Sum(used(number));
+    held += memory(number);
+  }
+  const SnapshotValue* ratio = snapshot.Find(metrics::kGpuUtilization, {step.measured.domain});
+  const double busy = ratio == nullptr ? 0 : ratio->value;
+  const bool nothing_ran = known <= 0 && busy <= kUnusedGpu;
+  // The services may not show all that ran: processes that nobody may look at.
+  const double all = std::max(known, busy * step.measured.seconds);
+  const double floor =
+      FloorJoules(step, held > 0 ? 1 : 0, nothing_ran, nothing_ran, snapshot.time.boot);
+  const double dynamic = step.joules - floor;
+  step.domain.rest->unattributed_joules += all > 0 ? dynamic * (1 - known / all) : dynamic;
+  for (const size_t number : services.order()) {
+    if (!services[number].measured || all <= 0) continue;
+    const ByState seconds = used(number);
+    for (size_t state = 0; state < kStates; ++state) {
+      if (seconds[state] > 0) Give(step, number, state, dynamic * seconds[state] / all);
+    }
+  }
+  if (!ShareByWeight(step, floor, services, memory)) step.domain.rest->floor_joules += floor;
+}
+
+void Attribution::SumWatts(const ServiceTable& services) {
+  machine_watts_.reset();
+  compute_watts_.reset();
+  std::array<bool, kComponents> stepped{};
+  for (const Domain& domain : domains_) {
+    if (!domain.there || domain.role == DomainRole::kNone || !domain.all_watts) continue;
+    stepped[ComponentOf(domain.role)] = true;
+    AddTo(machine_watts_, domain.all_watts);
+    if (domain.role != DomainRole::kWhole) AddTo(compute_watts_, domain.all_watts);
+  }
+  for (const size_t number : services.order()) {
+    for (size_t c = 0; c < kComponents; ++c) {
+      Energy& energy = accounts_[number].energy[c];
+      energy.watts.reset();
+      if (!stepped[c] || !energy.known || !services[number].measured) continue;
+      energy.watts = 0;
+      for (const Domain& domain : domains_) {
+        const bool counts = domain.there && domain.role != DomainRole::kNone && domain.all_watts &&
+                            ComponentOf(domain.role) == c;
+        if (counts && number < domain.watts.size()) *energy.watts += domain.watts[number];
+      }
+    }
+  }
+}
+
+void Attribution::Publish(const ServiceTable& services, BootTime now, Readings& out) {
+  for (const size_t number : services.order()) {
+    const ServiceRow& row = services[number];
+    if (!row.measured) continue;
+    for (size_t c = 0; c < kComponents; ++c) {
+      Energy& energy = accounts_[number].energy[c];
+      if (!energy.known) continue;
+      const std::string_view component = kComponentNames[c];
+      for (size_t state = 0; state < kStates; ++state) {
+        out.Add(energy.energy_series[state], now, metrics::kServiceEnergyJoules,
+                {row.name, component, kStateNames[state]}, energy.joules[state]);
+      }
+      if (!energy.watts) continue;
+      out.Add(energy.power_series, now, metrics::kServicePowerWatts, {row.name, component},
+              *energy.watts);
+    }
+  }
+  for (auto& [domain, rest] : rests_) {
+    out.Add(rest.floor_series, now, metrics::kHostFloorJoules, {domain}, rest.floor_joules);
+    out.Add(rest.unattributed_series, now, metrics::kUnattributedJoules, {domain},
+            rest.unattributed_joules);
+    if (!rest.floor_watts) continue;
+    out.Add(rest.watts_series, now, metrics::kHostFloorWatts, {domain}, *rest.floor_watts);
+  }
+  if (!measured_) return;
+  for (size_t state = 0; state < kStates; ++state) {
+    out.Add(machine_energy_series_[state], now, metrics::kHostEnergyJoules, {kStateNames[state]},
+            machine_joules_[state]);
+  }
+  if (machine_watts_) {
+    out.Add(machine_power_series_, now, metrics::kHostPowerWatts, {}, *machine_watts_);
+  }
+  if (compute_watts_) {
+    out.Add(compute_power_series_, now, metrics::kHostComputeWatts, {}, *compute_watts_);
+  }
+}
+
+std::optional<double> Attribution::Joules(size_t service) const {
+  std::optional<double> joules;
+  for (const Energy& energy : accounts_[service].energy) {
+    if (energy.known) joules = joules.value_or(0) + Sum(energy.joules);
+  }
+  return joules;
+}
+
+double Attribution::CpuSeconds(size_t service) const { return Sum(accounts_[service].cpu_seconds); }
+
+std::optional<double> Attribution::Watts(size_t service) const {
+  std::optional<double> watts;
+  for (const Energy& energy : accounts_[service].energy) AddTo(watts, energy.watts);
+  return watts;
+}
+
+std::optional<double> Attribution::MachineJoules() const {
+  if (!measured_) return std::nullopt;
+  return Sum(machine_joules_);
+}
+
+std::optional<double> Attribution::ComputeWatts() const { return compute_watts_; }
 
 }  // namespace idlewatt

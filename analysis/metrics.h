@@ -61,7 +61,7 @@ inline constexpr Metric kServiceActivitySeconds =
                   kCounter,
                   "seconds",
                   {{"service", "state"}},
-                  "Time for which a service was found active or idle; sleep and gaps do not count"},
+                  "Time for which a service was active or idle; sleep does not count"},
                  1);
 
 inline constexpr Metric kHostIdle{
@@ -76,6 +76,12 @@ inline constexpr Metric kHostPowerWatts{
     "watts",
     {},
     "Power of the whole machine as far as it is measured, each joule once"};
+inline constexpr Metric kHostComputeWatts{
+    "idlewatt_host_compute_watts",
+    kGauge,
+    "watts",
+    {},
+    "Power of CPU packages, memory and GPUs; of the whole machine where no package is measured"};
 inline constexpr Metric kHostEnergyJoules{
     "idlewatt_host_energy_joules_total",
     kCounter,
@@ -87,7 +93,7 @@ inline constexpr Metric kHostActivitySeconds =
                   kCounter,
                   "seconds",
                   {{"state"}},
-                  "Time for which the machine was active or idle; sleep and gaps do not count"},
+                  "Time for which the machine was active or idle; sleep does not count"},
                  1);
 inline constexpr Metric kHostFloorWatts{
     "idlewatt_host_floor_watts",

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <iterator>
+#include <cctype>
 #include <utility>
 
 #include "collector/metrics.h"
@@ -10,24 +10,70 @@
 namespace idlewatt {
 namespace {
 
-using DomainEnergy = PowerLedger::DomainEnergy;
-
 bool IsFresh(const SnapshotValue& value, const Snapshot& snapshot) {
   return value.time.boot == snapshot.time.boot;
 }
 
-template <typename Matches>
-std::vector<DomainEnergy> Pick(const std::vector<DomainEnergy>& domains, Matches matches) {
-  std::vector<DomainEnergy> picked;
-  std::copy_if(domains.begin(), domains.end(), std::back_inserter(picked), matches);
-  return picked;
-}
-
-bool IsPackage(const DomainEnergy& d) {
+bool IsRaplPackage(const DomainEnergy& d) {
   return d.source == "rapl" && d.domain.starts_with("package");
 }
-
+bool IsApuPackage(const DomainEnergy& d) {
+  return d.source == "drm" && d.domain.ends_with("-package");
+}
 bool IsDram(const DomainEnergy& d) { return d.source == "rapl" && d.domain.starts_with("dram"); }
+// "gpu0", not "gpu0-package" nor a part of one.
+bool IsCard(const DomainEnergy& d) {
+  if ((d.source != "nvml" && d.source != "drm") || !d.domain.starts_with("gpu")) return false;
+  return std::all_of(d.domain.begin() + 3, d.domain.end(),
+                     [](unsigned char c) { return std::isdigit(c) != 0; });
+}
+bool IsModel(const DomainEnergy& d) { return d.source == "model"; }
+
+DomainEnergy* FindDomain(std::span<DomainEnergy> domains, std::string_view source,
+                         std::string_view domain) {
+  for (DomainEnergy& d : domains) {
+    if (d.source == source && d.domain == domain) return &d;
+  }
+  return nullptr;
+}
+
+// The meter of the whole machine; null when there is none. The platform (psys) is what a board
+// connects to it, often little or nothing sensible: it only stands in for packages.
+DomainEnergy* WholeOf(std::span<DomainEnergy> domains, bool has_packages) {
+  DomainEnergy* whole = FindDomain(domains, "hwmon", "system");
+  if (whole == nullptr) whole = FindDomain(domains, "battery", "system");
+  if (whole == nullptr && !has_packages) whole = FindDomain(domains, "rapl", "psys");
+  return whole;
+}
+
+void AssignCpu(std::span<DomainEnergy> domains) {
+  using Is = bool (*)(const DomainEnergy&);
+  for (const Is is_package : {&IsRaplPackage, &IsApuPackage}) {
+    if (std::none_of(domains.begin(), domains.end(), is_package)) continue;
+    for (DomainEnergy& d : domains) {
+      if (is_package(d)) d.role = DomainRole::kCpu;
+    }
+    if (DomainEnergy* whole = WholeOf(domains, true)) {
+      whole->role = DomainRole::kWhole;
+      whole->holds_gpus = true;
+    }
+    return;
+  }
+  if (DomainEnergy* whole = WholeOf(domains, false)) {
+    whole->role = DomainRole::kCpu;
+    whole->holds_gpus = true;
+    return;
+  }
+  for (DomainEnergy& d : domains) {
+    if (IsModel(d)) d.role = DomainRole::kCpu;
+  }
+}
+
+bool IsMachineMeasured(std::span<DomainEnergy> domains) {
+  AssignRoles(domains);
+  return std::any_of(domains.begin(), domains.end(),
+                     [](const DomainEnergy& d) { return d.role == DomainRole::kCpu; });
+}
 
 }  // namespace
 
@@ -37,52 +83,100 @@ std::optional<double> BusyShare(const Snapshot& snapshot) {
   return used->busy / used->all;
 }
 
-std::vector<DomainEnergy> DistinctDomains(const std::vector<DomainEnergy>& domains) {
-  if (std::any_of(domains.begin(), domains.end(), IsPackage)) {
-    return Pick(domains, [](const DomainEnergy& d) { return IsPackage(d) || IsDram(d); });
+void AssignRoles(std::span<DomainEnergy> domains) {
+  for (DomainEnergy& d : domains) {
+    d.role = DomainRole::kNone;
+    d.holds_gpus = false;
   }
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kWholeMachines{
-      {{"rapl", "psys"}, {"hwmon", "system"}, {"battery", "system"}, {"model", "system"}}};
-  for (const auto& machine : kWholeMachines) {
-    auto picked = Pick(domains, [&](const DomainEnergy& d) {
-      return d.source == machine.first && d.domain == machine.second;
+  AssignCpu(domains);
+  const bool on_packages = std::any_of(domains.begin(), domains.end(), [](const DomainEnergy& d) {
+    return d.role == DomainRole::kCpu && (IsRaplPackage(d) || IsApuPackage(d));
+  });
+  for (auto d = domains.begin(); d != domains.end(); ++d) {
+    // Memory is part of a whole machine that is measured as one.
+    if (IsDram(*d) && on_packages) d->role = DomainRole::kDram;
+    if (!IsCard(*d)) continue;
+    const bool again = std::any_of(domains.begin(), d, [&](const DomainEnergy& other) {
+      return other.role == DomainRole::kGpu && other.domain == d->domain;
     });
-    if (!picked.empty()) return picked;
+    if (!again) d->role = DomainRole::kGpu;
   }
-  return {};
 }
 
-std::vector<DomainEnergy> PowerLedger::Update(const Snapshot& snapshot, Readings& out) {
+std::optional<MachinePower> CurrentMachinePower(const Snapshot& snapshot) {
+  std::vector<DomainEnergy> domains;
+  for (const SnapshotValue& value : snapshot.Family(metrics::kPowerWatts)) {
+    // Watts in the place of joules: which domains count is the same question.
+    domains.push_back({value.series->labels[0], value.series->labels[1], value.value});
+  }
+  AssignRoles(domains);
+  MachinePower power;
+  const DomainEnergy* whole = nullptr;
+  for (const DomainEnergy& d : domains) {
+    if (d.holds_gpus) whole = &d;
+    if (d.role == DomainRole::kNone || d.holds_gpus) continue;
+    if (power.source.empty() || d.role == DomainRole::kCpu) power.source = d.source;
+    power.watts += d.joules;
+  }
+  if (whole != nullptr && whole->joules >= power.watts)
+    return MachinePower{whole->joules, std::string(whole->source)};
+  if (power.source.empty()) return std::nullopt;
+  return power;
+}
+
+std::span<const DomainEnergy> PowerLedger::Update(const Snapshot& snapshot, Readings& out) {
   awake_.Update(snapshot);
   NoteWhatSourcesGive(snapshot);
-  std::vector<DomainEnergy> used;
-  FromEnergy(snapshot, out, used);
-  FromWatts(snapshot, out, used);
-  FromModel(snapshot, out, used);
-  return used;
+  used_.clear();
+  FromEnergy(snapshot, out);
+  FromWatts(snapshot, out);
+  FromModel(snapshot, out);
+  AssignRoles(used_);
+  return used_;
 }
 
-PowerLedger::Domain& PowerLedger::DomainOf(const SnapshotValue& value) {
-  const auto& labels = value.series->labels;
-  const auto it = domains_.find(KeyView(labels[0], labels[1]));
-  return it != domains_.end() ? it->second : domains_[{labels[0], labels[1]}];
+PowerLedger::Domains::value_type& PowerLedger::DomainOf(KeyView key) {
+  auto it = domains_.find(key);
+  if (it == domains_.end()) {
+    it = domains_.emplace(Key(key), Domain()).first;
+    it->second.number = domains_.size() - 1;
+  }
+  return *it;
+}
+
+PowerLedger::Domains::value_type& PowerLedger::DomainOf(const SnapshotValue& value) {
+  return DomainOf(KeyView(value.series->labels[0], value.series->labels[1]));
+}
+
+void PowerLedger::AddWatts(Domains::value_type& item, double watts, BootTime now, Readings& out) {
+  auto& [key, domain] = item;
+  out.Add(domain.watts_series, now, metrics::kPowerWatts, {key.first, key.second}, watts);
+  domain.watts_made = now;
+}
+
+void PowerLedger::AddEnergy(Domains::value_type& item, BootTime now, Readings& out) {
+  auto& [key, domain] = item;
+  out.Add(domain.energy_series, now, metrics::kEnergyJoules, {key.first, key.second},
+          domain.joules);
+  domain.energy_made = now;
 }
 
 void PowerLedger::NoteWhatSourcesGive(const Snapshot& snapshot) {
   for (const SnapshotValue& value : snapshot.Family(metrics::kPowerWatts)) {
-    Domain& domain = DomainOf(value);
+    Domain& domain = DomainOf(value).second;
     if (domain.watts_made != value.time.boot) domain.gives_watts = true;
   }
   for (const SnapshotValue& value : snapshot.Family(metrics::kEnergyJoules)) {
-    Domain& domain = DomainOf(value);
+    Domain& domain = DomainOf(value).second;
     if (domain.energy_made != value.time.boot) domain.gives_energy = true;
   }
 }
 
-DomainEnergy PowerLedger::Row(const SnapshotValue& value, Domain& domain,
+DomainEnergy PowerLedger::Row(const SnapshotValue& value, Domains::value_type& item,
                               const Snapshot& snapshot) const {
-  const auto& labels = value.series->labels;
-  DomainEnergy row{labels[0], labels[1]};
+  auto& [key, domain] = item;
+  DomainEnergy row{key.first, key.second};
+  row.number = domain.number;
   row.fresh = IsFresh(value, snapshot);
   if (!row.fresh) return row;
   const auto awake_before = std::exchange(domain.awake, awake_.Now());
@@ -94,12 +188,12 @@ DomainEnergy PowerLedger::Row(const SnapshotValue& value, Domain& domain,
   return row;
 }
 
-void PowerLedger::FromEnergy(const Snapshot& snapshot, Readings& out,
-                             std::vector<DomainEnergy>& used) {
+void PowerLedger::FromEnergy(const Snapshot& snapshot, Readings& out) {
   for (const SnapshotValue& value : snapshot.Family(metrics::kEnergyJoules)) {
-    Domain& domain = DomainOf(value);
+    auto& item = DomainOf(value);
+    Domain& domain = item.second;
     if (domain.energy_made == value.time.boot) continue;
-    DomainEnergy row = Row(value, domain, snapshot);
+    DomainEnergy row = Row(value, item, snapshot);
     if (row.fresh) {
       // Between a sum of ours and a counter of the source lies no energy.
       const bool joins = value.previous && domain.energy_made == value.previous->boot;
@@ -109,33 +203,28 @@ void PowerLedger::FromEnergy(const Snapshot& snapshot, Readings& out,
       domain.watts.reset();
       if (row.seconds > 0) domain.watts = row.joules / row.seconds;
     }
-    if (domain.watts && !domain.gives_watts) {
-      out.Add(metrics::kPowerWatts, {row.source, row.domain}, *domain.watts);
-      domain.watts_made = snapshot.time.boot;
-    }
-    used.push_back(std::move(row));
+    if (domain.watts && !domain.gives_watts) AddWatts(item, *domain.watts, snapshot.time.boot, out);
+    used_.push_back(row);
   }
 }
 
-void PowerLedger::FromWatts(const Snapshot& snapshot, Readings& out,
-                            std::vector<DomainEnergy>& used) {
+void PowerLedger::FromWatts(const Snapshot& snapshot, Readings& out) {
   for (const SnapshotValue& value : snapshot.Family(metrics::kPowerWatts)) {
-    Domain& domain = DomainOf(value);
+    auto& item = DomainOf(value);
+    Domain& domain = item.second;
     if (domain.watts_made == value.time.boot || domain.gives_energy) continue;
-    DomainEnergy row = Row(value, domain, snapshot);
+    DomainEnergy row = Row(value, item, snapshot);
     if (row.seconds > 0) {
       row.joules = std::max(0.0, (value.value + value.previous->value) / 2 * row.seconds);
       domain.joules += row.joules;
     }
-    out.Add(metrics::kEnergyJoules, {row.source, row.domain}, domain.joules);
-    domain.energy_made = snapshot.time.boot;
-    used.push_back(std::move(row));
+    AddEnergy(item, snapshot.time.boot, out);
+    used_.push_back(row);
   }
 }
 
-void PowerLedger::FromModel(const Snapshot& snapshot, Readings& out,
-                            std::vector<DomainEnergy>& used) {
-  if (!DistinctDomains(used).empty()) return;
+void PowerLedger::FromModel(const Snapshot& snapshot, Readings& out) {
+  if (IsMachineMeasured(used_)) return;
   if (!model_) {
     out.AddRefused(
         "model", "estimated power of the machine",
@@ -144,20 +233,20 @@ void PowerLedger::FromModel(const Snapshot& snapshot, Readings& out,
     return;
   }
   out.AddSource("model", "estimated power of the machine, from CPU use");
-  Domain& domain = domains_[{"model", "system"}];
-  DomainEnergy row{"model", "system"};
+  auto& item = DomainOf(KeyView("model", "system"));
+  auto& [key, domain] = item;
+  DomainEnergy row{key.first, key.second};
+  row.number = domain.number;
   row.fresh = IsHostFresh(snapshot);
   if (const std::optional<double> busy = BusyShare(snapshot)) {
     const double watts = model_->idle_watts + (model_->max_watts - model_->idle_watts) * *busy;
     row.seconds = ToSeconds(awake_.Step());
     row.joules = watts * row.seconds;
     domain.joules += row.joules;
-    out.Add(metrics::kPowerWatts, {row.source, row.domain}, watts);
-    domain.watts_made = snapshot.time.boot;
+    AddWatts(item, watts, snapshot.time.boot, out);
   }
-  out.Add(metrics::kEnergyJoules, {row.source, row.domain}, domain.joules);
-  domain.energy_made = snapshot.time.boot;
-  used.push_back(std::move(row));
+  AddEnergy(item, snapshot.time.boot, out);
+  used_.push_back(row);
 }
 
 }  // namespace idlewatt

@@ -10,6 +10,7 @@
 #include <set>
 #include <sstream>
 
+#include "app/alert_config.h"
 #include "app/service_config.h"
 #include "base/duration.h"
 #include "base/file_root.h"
@@ -56,7 +57,7 @@ void ReadPower(TomlSection& section, Config& config, Findings& findings) {
     }
   }
   ReadTable(section, "model", findings, [&](TomlSection& model) {
-    PowerModel& power = config.analysis.power_model.emplace();
+    PowerModel& power = config.analysis.attribution.model.emplace();
     model.ReadNumber("idle_watts", power.idle_watts, 0, 1e6);
     model.ReadNumber("max_watts", power.max_watts, 0, 1e6);
     if (power.max_watts < power.idle_watts || power.max_watts <= 0) {
@@ -141,34 +142,20 @@ void ReadIdle(TomlSection& section, Config& config) {
   section.ReadNumber("network_bytes_per_second", idle.network_bytes_per_second, 0, 1e12);
 }
 
-void ReadAlert(TomlSection& section, Config& config, std::set<std::string>& replaced) {
-  AlertRule rule;
-  rule.name.clear();
-  rule.builtin.clear();
-  section.Read("name", rule.name);
-  section.Read("builtin", rule.builtin);
-  section.ReadNumber("warning", rule.warning, 0, 1e15);
-  section.ReadNumber("critical", rule.critical, 0, 1e15);
-  section.Read("for", rule.hold);
-  section.Read("services", rule.services);
-  section.Planned({"metric"});
-  if (section.Has("metric")) return;
-  const std::vector<std::string> builtins = AlertBuiltins();
-  if (std::find(builtins.begin(), builtins.end(), rule.builtin) == builtins.end()) {
-    section.Error("builtin", "must be set to one that this version knows: " + builtins.front());
-    return;
-  }
-  if (rule.name.empty()) rule.name = rule.builtin;
-  for (const AlertRule& usual : DefaultAlertRules()) {
-    if (usual.builtin != rule.builtin) continue;
-    if (!section.Has("warning")) rule.warning = usual.warning;
-    if (!section.Has("critical")) rule.critical = usual.critical;
-  }
-  std::vector<AlertRule>& rules = config.analysis.alerts;
-  if (replaced.insert(rule.builtin).second) {
-    std::erase_if(rules, [&](const AlertRule& usual) { return usual.builtin == rule.builtin; });
-  }
-  rules.push_back(std::move(rule));
+// Domains are named as in idlewatt_power_watts.
+void ReadAttribution(TomlSection& section, Config& config, Findings& findings) {
+  AttributionOptions& attribution = config.analysis.attribution;
+  section.ReadChoice("share_floor", attribution.share_floor,
+                     {{"host", FloorShare::kHost},
+                      {"equal", FloorShare::kEqual},
+                      {"memory", FloorShare::kMemory},
+                      {"cpu", FloorShare::kCpu}});
+  ReadTable(section, "floor_watts", findings, [&](TomlSection& floors) {
+    const toml::table* table = section.Table("floor_watts");
+    for (const auto& [domain, node] : *table) {
+      floors.ReadNumber(domain.str(), attribution.floor_watts[std::string(domain.str())], 0, 1e6);
+    }
+  });
 }
 
 void ReadServices(TomlSection& root, Config& config, Findings& findings) {
@@ -257,11 +244,9 @@ void ReadRoot(const toml::table& table, ParsedConfig& parsed) {
   ReadTable(root, "storage", findings, [&](TomlSection& s) { ReadStorage(s, config); });
   ReadTable(root, "http", findings, [&](TomlSection& s) { ReadHttp(s, config); });
   ReadTable(root, "idle", findings, [&](TomlSection& s) { ReadIdle(s, config); });
-  std::set<std::string> replaced;
-  for (const toml::table* alert : root.Tables("alert")) {
-    TomlSection section(*alert, "alert", findings);
-    ReadAlert(section, config, replaced);
-  }
+  ReadTable(root, "attribution", findings,
+            [&](TomlSection& s) { ReadAttribution(s, config, findings); });
+  ReadAlerts(root, config.analysis.alerts, findings);
   ReadServices(root, config, findings);
   for (const toml::table* watch : root.Tables("watch")) {
     TomlSection section(*watch, "watch", findings);

@@ -7,8 +7,10 @@
 #include <set>
 #include <utility>
 
+#include "app/analysis_past.h"
 #include "app/control_token.h"
 #include "exporters/api.h"
+#include "exporters/baseline_api.h"
 #include "storage/database_file.h"
 #include "storage/event_query.h"
 #include "storage/storage_sampler.h"
@@ -60,6 +62,8 @@ Result<void> Daemon::StartHttp() {
                       const RangeWindow& window) { return Range(selector, window); },
       .series = [this](const Selector* selector) { return Series(selector); },
       .events = [this](const TimeSpan& span, size_t limit) { return Events(span, limit); },
+      .baseline = [this] { return *baseline_.Get(); },
+      .set_baseline = [this](std::optional<Baseline> b) { SetBaseline(std::move(b)); },
       .storage = [this] { return Storage(); },
       .clock = clock_};
   ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.http, MakeEndpoints(sources)));
@@ -87,9 +91,11 @@ Result<void> Daemon::StartSampling() {
   started_ = true;
   events_ = std::make_unique<EventRecorder>(
       *supervisor_, [this](HistoryEvent event) { history_->PushEvent(std::move(event)); });
+  AnalysisPast past = ReadPast();
+  baseline_.Publish(std::make_shared<const std::optional<Baseline>>(past.baseline));
   recorder_ = std::make_unique<Recorder>(
-      config_.analysis,
-      Recorder::Targets{registry_, ring_, *history_, snapshot_, alerts_, *events_});
+      config_.analysis, std::move(past),
+      Recorder::Targets{registry_, ring_, *history_, snapshot_, alerts_, baseline_, *events_});
   const bool live = roots_.proc.path() == "/proc" && roots_.sys.path() == "/sys";
   std::vector<ScheduledSampler> samplers =
       MakeSamplers({roots_, config_.collector, supervisor_.get(), live});
@@ -103,6 +109,23 @@ Result<void> Daemon::StartSampling() {
   sampler_thread_ = std::jthread([this](const std::stop_token& stop) { loop_->Run(stop); });
   pthread_setname_np(sampler_thread_.native_handle(), "iw-sampler");
   return {};
+}
+
+// Without it the analysis begins anew, which is no reason not to start.
+AnalysisPast Daemon::ReadPast() const {
+  auto history = HistoryReader::Open(data_dir_->PathOf(kHistoryFile));
+  Result<AnalysisPast> past = history ? ReadAnalysisPast(*history, clock_.Now().wall)
+                                      : Result<AnalysisPast>(std::move(history).error());
+  if (past) return std::move(*past);
+  spdlog::warn("idle times and alerts begin anew, because the history can't be read: {}",
+               past.error().ToString());
+  return {};
+}
+
+void Daemon::SetBaseline(std::optional<Baseline> baseline) {
+  history_->PushEvent({clock_.Now().wall.time_since_epoch().count(), "baseline", "",
+                       DumpJson(BaselineJson(baseline))});
+  baseline_.Publish(std::make_shared<const std::optional<Baseline>>(std::move(baseline)));
 }
 
 Result<RangeAnswer> Daemon::Range(const Selector& selector, const RangeWindow& window) const {
@@ -178,6 +201,7 @@ bool Daemon::Stop() {
     sampler_thread_.request_stop();
     sampler_thread_.join();
     events_->Record(clock_.Now().wall);  // what changed after the last tick
+    recorder_->Finish();
   }
   http_.reset();
   const bool lanes_ended = !loop_ || loop_->StopLanes();

@@ -62,6 +62,8 @@ class Daemon {
   // From memory alone where the ring reaches back far enough.
   Result<RangeAnswer> Range(const Selector& selector, const RangeWindow& window) const;
   Result<SeriesAnswer> Series(const Selector* selector) const;
+  AnalysisPast ReadPast() const;
+  void SetBaseline(std::optional<Baseline> baseline);
   Result<std::vector<HistoryEvent>> Events(const TimeSpan& span, size_t limit) const;
 
   std::atomic<bool> started_ = false;  // the supervisor is there, for the HTTP workers
@@ -75,6 +77,7 @@ class Daemon {
   Ring ring_;
   Slot<Snapshot> snapshot_;
   Slot<std::vector<AlertStatus>> alerts_;
+  Slot<std::optional<Baseline>> baseline_;
   std::optional<DataDir> data_dir_;
   std::string token_;  // of control; fixed once started_
   std::unique_ptr<History> history_;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/baseline_command.h"
 #include "app/commands.h"
 #include "app/db_commands.h"
 #include "app/service_commands.h"
@@ -208,6 +209,26 @@ void AddQuery(CLI::App& app, int& exit_code) {
   AddQuerySql(*query, exit_code);
 }
 
+void AddBaseline(CLI::App& app, int& exit_code) {
+  static BaselineArguments arguments;
+  CLI::App* baseline = app.add_subcommand(
+      "baseline", "What the idle machine should draw; an alert tells when it draws more");
+  baseline->require_subcommand(1);
+  CLI::App* set = baseline->add_subcommand("set", "Measure it in idle minutes of the history");
+  set->add_option("NAME", arguments.name, "What to call it")->required();
+  set->add_option("--since", arguments.since, "First time")->capture_default_str();
+  set->add_option("--until", arguments.until, "Last time")->capture_default_str();
+  AddHttpOption(*set, arguments.http);
+  set->callback([&exit_code] { exit_code = BaselineSetCommand(arguments); });
+  CLI::App* show = baseline->add_subcommand("show", "The baseline");
+  show->add_flag("--json", arguments.json, "Print JSON");
+  AddHttpOption(*show, arguments.http);
+  show->callback([&exit_code] { exit_code = BaselineShowCommand(arguments); });
+  CLI::App* clear = baseline->add_subcommand("clear", "Take it away");
+  AddHttpOption(*clear, arguments.http);
+  clear->callback([&exit_code] { exit_code = BaselineClearCommand(arguments); });
+}
+
 void AddExport(CLI::App& app, int& exit_code) {
   static ExportArguments arguments;
   CLI::App* command = app.add_subcommand("export", "Write the history as text");
@@ -307,6 +328,7 @@ int main(int argc, char** argv) {
   idlewatt::AddLogs(app, exit_code);
   idlewatt::AddReload(app, exit_code);
   idlewatt::AddQuery(app, exit_code);
+  idlewatt::AddBaseline(app, exit_code);
   idlewatt::AddExport(app, exit_code);
   idlewatt::AddImport(app, exit_code);
   idlewatt::AddDb(app, exit_code);

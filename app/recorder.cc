@@ -9,7 +9,24 @@
 
 namespace idlewatt {
 
+Recorder::Recorder(AnalysisOptions analysis, AnalysisPast past, const Targets& targets)
+    : targets_(targets),
+      builder_(targets.registry),
+      rounding_(targets.registry),
+      analyzer_(std::move(analysis)),
+      baseline_(targets.baseline.Get()) {
+  // They were told of when they began.
+  for (const AlertStatus& alert : past.firing) {
+    logged_[{alert.alert + "/" + alert.service, alert.severity}] = alert.state;
+  }
+  analyzer_.Remember(std::move(past));
+}
+
 void Recorder::OnFrame(Frame frame) {
+  if (auto baseline = targets_.baseline.Get(); baseline != baseline_) {
+    baseline_ = std::move(baseline);
+    analyzer_.SetBaseline(*baseline_);
+  }
   const size_t derived = frame.runs.size();
   builder_.Apply(frame);
   AppendDerived(frame);
@@ -22,6 +39,18 @@ void Recorder::OnFrame(Frame frame) {
   targets_.ring.Append(frame);
   targets_.history.Push(frame);
   targets_.events.Record(frame.begin.wall);
+  RecordIntervals();
+}
+
+void Recorder::RecordIntervals() {
+  for (const IdleInterval& interval : analyzer_.Intervals()) {
+    targets_.history.PushInterval(interval);
+  }
+}
+
+void Recorder::Finish() {
+  analyzer_.Finish();
+  RecordIntervals();
 }
 
 void Recorder::AppendDerived(Frame& frame) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -26,26 +28,27 @@ class Recorder final : public FrameSink {
     History& history;
     Slot<Snapshot>& snapshot;
     Slot<std::vector<AlertStatus>>& alerts;
+    const Slot<std::optional<Baseline>>& baseline;
     EventRecorder& events;
   };
-  // All targets must outlive this object.
-  Recorder(AnalysisOptions analysis, const Targets& targets)
-      : targets_(targets),
-        builder_(targets.registry),
-        rounding_(targets.registry),
-        analyzer_(std::move(analysis)) {}
+  // All targets must outlive this object. `past` is what an earlier run left.
+  Recorder(AnalysisOptions analysis, AnalysisPast past, const Targets& targets);
 
   void OnFrame(Frame frame) override;
+  // Ends what goes on. Any thread, once there are no more frames.
+  void Finish();
 
  private:
   void AppendDerived(Frame& frame);
   void LogAlerts(const std::vector<AlertStatus>& alerts, int64_t time_ms);
   void RecordAlert(const AlertStatus& alert, int64_t time_ms);
+  void RecordIntervals();
 
   const Targets targets_;
   SnapshotBuilder builder_;
   Rounding rounding_;
   Analyzer analyzer_;
+  std::shared_ptr<const std::optional<Baseline>> baseline_;           // that the analyzer has
   std::map<std::pair<std::string, std::string>, AlertState> logged_;  // by alert/service, severity
 };
 

@@ -10,6 +10,9 @@
 namespace idlewatt {
 namespace {
 
+// Less than the hour of absence after which a series ends.
+constexpr std::chrono::minutes kKnownFor{30};
+
 // "0.1": the fewest digits that read back to the same number.
 std::string ShortestText(double value) {
   std::array<char, 32> digits{};
@@ -23,6 +26,14 @@ void Readings::Add(const Metric& metric, std::initializer_list<std::string_view>
                    double value) {
   if (!std::isfinite(value)) return;
   samples.push_back({registry->Intern(metric, labels), value});
+}
+
+void Readings::Add(KnownSeries& known, BootTime now, const Metric& metric,
+                   std::initializer_list<std::string_view> labels, double value) {
+  if (!std::isfinite(value)) return;
+  if (!known.given || now - *known.given > kKnownFor) known.id = registry->Intern(metric, labels);
+  known.given = now;
+  samples.push_back({known.id, value});
 }
 
 bool Readings::Add(const std::shared_ptr<const Metric>& metric,

@@ -55,6 +55,12 @@ struct SourceStatus {
 // What would allow a read that the kernel refused with `error`; empty when we know nothing.
 std::string RemedyFor(const Error& error);
 
+// The number of a series that is given at nearly every tick, kept so that it need not be looked up.
+struct KnownSeries {
+  SeriesId id = 0;
+  std::optional<BootTime> given;  // last; after a long absence the series may have ended
+};
+
 // What one sampler read in one call.
 struct Readings {
   // With so many series there is no new one of a metric that is not ours: labels that change all
@@ -65,6 +71,10 @@ struct Readings {
 
   // Appends a value. One that is not finite is left out: no value instead of a false one.
   void Add(const Metric& metric, std::initializer_list<std::string_view> labels, double value);
+  // The same, looking the series up only when `known` does not tell it. `known` must always be used
+  // with the same metric and labels.
+  void Add(KnownSeries& known, BootTime now, const Metric& metric,
+           std::initializer_list<std::string_view> labels, double value);
   // The same for a metric of MakeMetric. False when its series would be new and there is no room
   // for it: see kMostSeries.
   bool Add(const std::shared_ptr<const Metric>& metric, std::span<const std::string_view> labels,

@@ -94,6 +94,44 @@ inline constexpr Metric kServiceProcesses{
 inline constexpr Metric kServiceThreads{
     "idlewatt_service_threads", kGauge, "", {{"service", "kind"}}, "Threads of a service"};
 
+inline constexpr Metric kServiceState{
+    "idlewatt_service_state",
+    kGauge,
+    "",
+    {{"service", "state"}},
+    "1 for the state that the supervised service is in, 0 for the others"};
+inline constexpr Metric kServiceUptime =
+    WithDecimals({"idlewatt_service_uptime_seconds",
+                  kGauge,
+                  "seconds",
+                  {{"service"}},
+                  "Time since the root process of the supervised service was started"},
+                 1);
+inline constexpr Metric kServiceRestarts{
+    "idlewatt_service_restarts_total",
+    kCounter,
+    "",
+    {{"service", "reason"}},
+    "Starts of the supervised service after a run of it ended, by reason"};
+
+inline constexpr Metric kGpuUtilization{"idlewatt_gpu_utilization_ratio",
+                                        kGauge,
+                                        "ratio",
+                                        {{"gpu"}},
+                                        "Share of time in which a GPU was busy, 1 is all of it"};
+
+inline constexpr Metric kServiceRequests{
+    "idlewatt_service_requests_total",
+    kCounter,
+    "",
+    {{"service"}},
+    "Requests that came through the proxy of a service; those of ignored paths do not count"};
+inline constexpr Metric kServiceInflightRequests{"idlewatt_service_inflight_requests",
+                                                 kGauge,
+                                                 "",
+                                                 {{"service"}},
+                                                 "Requests that the proxy of a service waits for"};
+
 inline constexpr Metric kServiceGpuMemoryBytes{
     "idlewatt_service_gpu_memory_bytes",
     kGauge,

@@ -6,6 +6,7 @@
 #include "base/duration.h"
 #include "collector/metrics.h"
 #include "exporters/api_answers.h"
+#include "exporters/baseline_api.h"
 #include "exporters/page.h"
 #include "exporters/prometheus_exporter.h"
 #include "exporters/service_api.h"
@@ -177,6 +178,7 @@ HttpServer::Endpoints MakeEndpoints(const ApiSources& sources) {
     add(prefix + "processes", [s](const Request& r) { return Processes(s, r); });
   }
   AddServiceEndpoints(sources, endpoints);
+  AddBaselineEndpoints(sources, endpoints);
   return endpoints;
 }
 

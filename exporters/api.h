@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "analysis/alerts.h"
+#include "analysis/idle_baseline.h"
 #include "base/clock.h"
 #include "base/slot.h"
 #include "collector/snapshot.h"
@@ -41,6 +42,10 @@ struct ApiSources {
   std::function<Result<SeriesAnswer>(const Selector*)> series;
   // The newest events of the history, so many at most, oldest first.
   std::function<Result<std::vector<HistoryEvent>>(const TimeSpan&, size_t)> events;
+  // What the idle machine should draw; nothing when it is not set.
+  std::function<std::optional<Baseline>()> baseline{};
+  // Sets or clears it, and keeps that in the history.
+  std::function<void(std::optional<Baseline>)> set_baseline{};
   // Nothing while the daemon starts.
   std::function<std::optional<StorageStatus>()> storage;
   const Clock& clock;

@@ -39,23 +39,6 @@ std::string_view BearerToken(std::string_view authorization) {
   return is_bearer ? Trim(authorization.substr(kScheme.size())) : std::string_view();
 }
 
-// `handler` for those who bring the token.
-HttpServer::Handler WithToken(const ApiSources& sources, HttpServer::Handler handler) {
-  return [sources, handler = std::move(handler)](const HttpRequest& request) {
-    const std::string token = sources.token();
-    if (token.empty() || sources.control() == nullptr) return NotReady();
-    if (IsSameToken(BearerToken(request.authorization), token)) return handler(request);
-    HttpResponse refused = HttpResponse::Error(
-        401, "unauthorized",
-        request.authorization.empty()
-            ? "this needs \"Authorization: Bearer TOKEN\"; the token is in control.token in the "
-              "daemon's data folder"
-            : "the token is not that of this daemon, which is in control.token in its data folder");
-    refused.headers.emplace_back("WWW-Authenticate", "Bearer");
-    return refused;
-  };
-}
-
 // `request.path` after `prefix` and a slash.
 std::string_view PathBelow(const HttpRequest& request, std::string_view prefix) {
   const std::string_view path = request.path;
@@ -253,6 +236,22 @@ HttpResponse Stream(const ApiSources& sources, const HttpRequest& request) {
 }
 
 }  // namespace
+
+HttpServer::Handler WithToken(const ApiSources& sources, HttpServer::Handler handler) {
+  return [sources, handler = std::move(handler)](const HttpRequest& request) {
+    const std::string token = sources.token();
+    if (token.empty() || sources.control() == nullptr) return NotReady();
+    if (IsSameToken(BearerToken(request.authorization), token)) return handler(request);
+    HttpResponse refused = HttpResponse::Error(
+        401, "unauthorized",
+        request.authorization.empty()
+            ? "this needs \"Authorization: Bearer TOKEN\"; the token is in control.token in the "
+              "daemon's data folder"
+            : "the token is not that of this daemon, which is in control.token in its data folder");
+    refused.headers.emplace_back("WWW-Authenticate", "Bearer");
+    return refused;
+  };
+}
 
 void AddServiceEndpoints(const ApiSources& sources, HttpServer::Endpoints& endpoints) {
   using View = HttpResponse (*)(const ApiSources&, const HttpRequest&);

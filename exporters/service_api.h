@@ -9,4 +9,7 @@ namespace idlewatt {
 // is a POST and needs the bearer token.
 void AddServiceEndpoints(const ApiSources& sources, HttpServer::Endpoints& endpoints);
 
+// `handler` for those who bring the token.
+HttpServer::Handler WithToken(const ApiSources& sources, HttpServer::Handler handler);
+
 }  // namespace idlewatt

@@ -97,6 +97,15 @@ CREATE TABLE event(
   service TEXT,
   detail_json TEXT NOT NULL) STRICT;
 )sql",
+    R"sql(
+DELETE FROM idle_interval WHERE EXISTS (
+  SELECT 1 FROM idle_interval AS other
+  WHERE other.service = idle_interval.service AND other.start_ms = idle_interval.start_ms
+    AND (other.end_ms, other.id) > (idle_interval.end_ms, idle_interval.id));
+CREATE UNIQUE INDEX idle_interval_by_service ON idle_interval(service, start_ms);
+CREATE INDEX idle_interval_open ON idle_interval(id) WHERE reason = 'open';
+CREATE INDEX event_by_time ON event(time_ms);
+)sql",
 };
 constexpr auto kVersion = static_cast<int64_t>(kMigrations.size());
 

@@ -4,6 +4,14 @@
 #include <string>
 
 namespace idlewatt {
+namespace {
+
+HistoryEvent EventOf(const Statement& row) {
+  return {row.Int(0), std::string(row.Bytes(1)), std::string(row.Bytes(2)),
+          std::string(row.Bytes(3))};
+}
+
+}  // namespace
 
 Result<std::vector<HistoryEvent>> QueryEvents(HistoryReader& history, int64_t since_ms,
                                               int64_t until_ms, size_t limit) {
@@ -18,11 +26,21 @@ Result<std::vector<HistoryEvent>> QueryEvents(HistoryReader& history, int64_t si
   for (;;) {
     ASSIGN_OR_RETURN(const bool is_row, newest.Step());
     if (!is_row) break;
-    events.push_back({newest.Int(0), std::string(newest.Bytes(1)), std::string(newest.Bytes(2)),
-                      std::string(newest.Bytes(3))});
+    events.push_back(EventOf(newest));
   }
   std::reverse(events.begin(), events.end());
   return events;
+}
+
+Result<std::optional<HistoryEvent>> QueryNewestEvent(HistoryReader& history,
+                                                     const std::string& kind) {
+  ASSIGN_OR_RETURN(Statement newest,
+                   history.db().Prepare("SELECT time_ms, kind, service, detail_json FROM event"
+                                        " WHERE kind = ?1 ORDER BY time_ms DESC, id DESC LIMIT 1"));
+  newest.Bind(1, kind);
+  ASSIGN_OR_RETURN(const bool is_row, newest.Step());
+  if (!is_row) return std::nullopt;
+  return EventOf(newest);
 }
 
 }  // namespace idlewatt

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <type_traits>
 
 #include "storage/database_file.h"
 
@@ -12,6 +13,14 @@ namespace idlewatt {
 namespace {
 
 constexpr size_t kMostEvents = 1000;
+constexpr size_t kMostIntervals = 1000;
+
+// The one of the same row; the end when there is none.
+auto FindRow(std::deque<IdleInterval>& intervals, const IdleInterval& wanted) {
+  return std::find_if(intervals.begin(), intervals.end(), [&wanted](const IdleInterval& one) {
+    return one.start_ms == wanted.start_ms && one.service == wanted.service;
+  });
+}
 
 }  // namespace
 
@@ -53,6 +62,17 @@ void History::PushEvent(HistoryEvent event) {
   if (stopped_) return;
   if (events_.size() >= kMostEvents) events_.pop_front();
   events_.push_back(std::move(event));
+}
+
+void History::PushInterval(IdleInterval interval) {
+  const MutexLock lock(mutex_);
+  if (stopped_) return;
+  if (const auto queued = FindRow(intervals_, interval); queued != intervals_.end()) {
+    *queued = std::move(interval);
+    return;
+  }
+  if (intervals_.size() >= kMostIntervals) intervals_.pop_front();
+  intervals_.push_back(std::move(interval));
 }
 
 Result<void> History::Flush() {
@@ -112,30 +132,32 @@ void History::WaitForWork(const std::stop_token& stop) {
   }
 }
 
+FlushContent History::TakeQueue() {
+  const auto take = [](auto& queue) {
+    std::vector<typename std::decay_t<decltype(queue)>::value_type> taken(
+        std::make_move_iterator(queue.begin()), std::make_move_iterator(queue.end()));
+    queue.clear();
+    return taken;
+  };
+  const MutexLock lock(mutex_);
+  return {take(queue_), take(events_), take(intervals_)};
+}
+
 Result<void> History::WriteQueue() {
-  std::vector<QueuedFrame> frames;
-  std::vector<HistoryEvent> events;
-  {
-    const MutexLock lock(mutex_);
-    frames.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
-    events.assign(std::make_move_iterator(events_.begin()), std::make_move_iterator(events_.end()));
-    queue_.clear();
-    events_.clear();
-  }
-  if (frames.empty() && events.empty()) return {};
+  FlushContent content = TakeQueue();
+  if (content.empty()) return {};
   // First, so that these frames are not in a database which maintenance finds damaged; by the time
   // of the first, because an hour is not over while frames of it are not written.
-  if (!frames.empty()) Maintain(frames.front().time_ms);
+  if (!content.frames.empty()) Maintain(content.frames.front().time_ms);
   const auto start = std::chrono::steady_clock::now();
-  Result<void> written = store_.Write(frames, events);
+  Result<void> written = store_.Write(content);
   Record(written, std::chrono::steady_clock::now() - start);
   const MutexLock lock(mutex_);
   if (written.ok()) {
     ++stats_.flushes;
   } else {
     ++stats_.flush_errors;
-    Restore(std::move(frames));
-    Restore(std::move(events));
+    Restore(std::move(content));
   }
   return written;
 }
@@ -152,14 +174,19 @@ void History::Maintain(int64_t newest_ms) {
   stats_.last_maintenance_duration = std::chrono::steady_clock::now() - start;
 }
 
-void History::Restore(std::vector<HistoryEvent> events) {
-  events_.insert(events_.begin(), std::make_move_iterator(events.begin()),
-                 std::make_move_iterator(events.end()));
+void History::Restore(FlushContent content) {
+  RestoreFrames(std::move(content.frames));
+  events_.insert(events_.begin(), std::make_move_iterator(content.events.begin()),
+                 std::make_move_iterator(content.events.end()));
   while (events_.size() > kMostEvents) events_.pop_front();
+  for (auto one = content.intervals.rbegin(); one != content.intervals.rend(); ++one) {
+    if (FindRow(intervals_, *one) == intervals_.end()) intervals_.push_front(std::move(*one));
+  }
+  while (intervals_.size() > kMostIntervals) intervals_.pop_front();
 }
 
 // Puts frames that were not written back before those that came meanwhile.
-void History::Restore(std::vector<QueuedFrame> frames) {
+void History::RestoreFrames(std::vector<QueuedFrame> frames) {
   const size_t room = options_.queue_frames - std::min(options_.queue_frames, queue_.size());
   const size_t dropped = frames.size() - std::min(frames.size(), room);
   stats_.dropped_frames += dropped;

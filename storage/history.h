@@ -58,6 +58,10 @@ class History {
   void Push(const Frame& frame);
   // Written with the next flush. Of more than 1,000 that wait the oldest is dropped.
   void PushEvent(HistoryEvent event);
+  // Written with the next flush, in the place of the row of the same service and start. One that
+  // waits already gives way; of more than 1,000 that wait the oldest is dropped. What a daemon left
+  // "open" that was killed is made "lost" when the history is opened.
+  void PushInterval(IdleInterval interval);
   // Writes what is queued now and waits for it. kGone after Stop.
   Result<void> Flush();
   // Writes what is queued and ends the thread. A later Push is dropped and counted.
@@ -70,8 +74,9 @@ class History {
   void WaitForWork(const std::stop_token& stop) REQUIRES(mutex_);
   Result<void> WriteQueue();
   void Maintain(int64_t newest_ms);
-  void Restore(std::vector<QueuedFrame> frames) REQUIRES(mutex_);
-  void Restore(std::vector<HistoryEvent> events) REQUIRES(mutex_);
+  FlushContent TakeQueue();
+  void Restore(FlushContent content) REQUIRES(mutex_);
+  void RestoreFrames(std::vector<QueuedFrame> frames) REQUIRES(mutex_);
   void Record(const Result<void>& written, std::chrono::nanoseconds duration);
 
   const HistoryOptions options_;
@@ -84,6 +89,7 @@ class History {
   CondVar changed_;
   std::deque<QueuedFrame> queue_ GUARDED_BY(mutex_);
   std::deque<HistoryEvent> events_ GUARDED_BY(mutex_);
+  std::deque<IdleInterval> intervals_ GUARDED_BY(mutex_);  // no two of one key
   uint64_t flushes_asked_ GUARDED_BY(mutex_) = 0;
   uint64_t flushes_done_ GUARDED_BY(mutex_) = 0;  // the highest request that was served
   Result<void> last_result_ GUARDED_BY(mutex_);

@@ -60,7 +60,17 @@ Result<void> HistoryStore::Connect() {
                              "; PRAGMA cache_size = -512; PRAGMA journal_size_limit = 4194304"));
   auto made = std::make_unique<Connection>(std::move(opened.db));
   RETURN_IF_ERROR(Prepare(*made));
+  // A disk that is full now is no reason not to start: the first flush does it then.
+  (void)TellLostIntervals(made->db);
   connection_ = std::move(made);
+  return {};
+}
+
+// Intervals that go on belong to a daemon that was killed, until this one has written its own.
+Result<void> HistoryStore::TellLostIntervals(Database& db) {
+  if (lost_intervals_told_) return {};
+  RETURN_IF_ERROR(db.Execute("UPDATE idle_interval SET reason = 'lost' WHERE reason = 'open'"));
+  lost_intervals_told_ = true;
   return {};
 }
 
@@ -79,6 +89,12 @@ Result<void> HistoryStore::Prepare(Connection& made) const {
   ASSIGN_OR_RETURN(made.insert_event,
                    db.Prepare("INSERT INTO event(time_ms, kind, service, detail_json)"
                               " VALUES(?1, ?2, nullif(?3, ''), ?4)"));
+  ASSIGN_OR_RETURN(
+      made.upsert_interval,
+      db.Prepare("INSERT INTO idle_interval(service, start_ms, end_ms, joules, avg_watts,"
+                 " cpu_seconds, peak_rss_bytes, reason) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+                 " ON CONFLICT(service, start_ms) DO UPDATE SET end_ms = ?3, joules = ?4,"
+                 " avg_watts = ?5, cpu_seconds = ?6, peak_rss_bytes = ?7, reason = ?8"));
   ASSIGN_OR_RETURN(made.oldest,
                    db.Prepare("SELECT min(oldest) FROM (SELECT min(start_ms) AS oldest FROM chunks"
                               " UNION ALL SELECT min(time_ms) FROM frames)"));
@@ -97,28 +113,24 @@ Result<void> HistoryStore::Replace(const Error& damage) {
   return Connect();
 }
 
-Result<void> HistoryStore::Write(std::span<const QueuedFrame> frames,
-                                 std::span<const HistoryEvent> events) {
+Result<void> HistoryStore::Write(const FlushContent& content) {
   if (!connection_) RETURN_IF_ERROR(Connect());  // a Replace failed half way, for want of space
-  Result<void> written = WriteRows(frames, events);
+  Result<void> written = WriteRows(content);
   if (!written.ok() && IsDamage(written.error())) {
     RETURN_IF_ERROR(Replace(written.error()));
-    written = WriteRows(frames, events);
+    written = WriteRows(content);
   }
   return written;
 }
 
-Result<void> HistoryStore::WriteRows(std::span<const QueuedFrame> frames,
-                                     std::span<const HistoryEvent> events) {
+Result<void> HistoryStore::WriteRows(const FlushContent& content) {
+  RETURN_IF_ERROR(TellLostIntervals(connection_->db));
   const uint64_t rows_before = rows_written_;
-  Result<void> written = connection_->db.Transaction([this, frames, events] {
-    Result<void> row;
-    for (size_t done = 0, count = 0; row.ok() && done < frames.size(); done += count) {
-      count = FramesOfRow(frames.subspan(done));
-      row = WriteRow(frames.subspan(done, count));
-    }
-    for (size_t i = 0; row.ok() && i < events.size(); ++i) row = WriteEvent(events[i]);
-    return row;
+  Result<void> written = connection_->db.Transaction([this, &content]() -> Result<void> {
+    RETURN_IF_ERROR(WriteAllFrames(content.frames));
+    for (const HistoryEvent& event : content.events) RETURN_IF_ERROR(WriteEvent(event));
+    for (const IdleInterval& one : content.intervals) RETURN_IF_ERROR(WriteInterval(one));
+    return {};
   });
   if (written.ok()) {
     ForgetEndedSeries();
@@ -127,6 +139,15 @@ Result<void> HistoryStore::WriteRows(std::span<const QueuedFrame> frames,
     rows_written_ = rows_before;
   }
   return written;
+}
+
+Result<void> HistoryStore::WriteAllFrames(std::span<const QueuedFrame> frames) {
+  while (!frames.empty()) {
+    const size_t count = FramesOfRow(frames);
+    RETURN_IF_ERROR(WriteRow(frames.first(count)));
+    frames = frames.subspan(count);
+  }
+  return {};
 }
 
 Result<void> HistoryStore::WriteRow(std::span<const QueuedFrame> frames) {
@@ -142,6 +163,25 @@ Result<void> HistoryStore::WriteEvent(const HistoryEvent& event) {
   insert.Bind(3, event.service);
   insert.Bind(4, event.detail_json);
   return insert.Run();
+}
+
+Result<void> HistoryStore::WriteInterval(const IdleInterval& interval) {
+  constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();  // binds NULL
+  Statement& upsert = *connection_->upsert_interval;
+  upsert.Bind(1, interval.service);
+  upsert.Bind(2, interval.start_ms);
+  // The wall clock may have been set back meanwhile.
+  upsert.Bind(3, std::max(interval.start_ms, interval.end_ms));
+  upsert.Bind(4, interval.joules.value_or(kUnknown));
+  upsert.Bind(5, interval.avg_watts.value_or(kUnknown));
+  upsert.Bind(6, interval.cpu_seconds.value_or(kUnknown));
+  if (interval.peak_rss_bytes) {
+    upsert.Bind(7, *interval.peak_rss_bytes);
+  } else {
+    upsert.BindNull(7);
+  }
+  upsert.Bind(8, interval.reason);
+  return upsert.Run();
 }
 
 // A key is taken only when the wall clock was set back; the next free millisecond will do, because

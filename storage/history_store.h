@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "collector/frame.h"
+#include "collector/idle_interval.h"
 #include "storage/compactor.h"
 #include "storage/flush_body.h"
 #include "storage/retention.h"
@@ -32,6 +33,15 @@ struct HistoryEvent {
   std::string detail_json;
 };
 
+// What one flush writes.
+struct FlushContent {
+  std::vector<QueuedFrame> frames;
+  std::vector<HistoryEvent> events;
+  std::vector<IdleInterval> intervals;  // a later one of the same service and start counts
+
+  bool empty() const { return frames.empty() && events.empty() && intervals.empty(); }
+};
+
 struct StoreOptions {
   RetentionOptions retention;
   std::string synchronous = "normal";  // off | normal | full
@@ -49,8 +59,8 @@ class HistoryStore {
   static Result<HistoryStore> Open(std::string path, StoreOptions options,
                                    const SeriesRegistry& registry);
 
-  // Writes all frames and events in one transaction, or nothing.
-  Result<void> Write(std::span<const QueuedFrame> frames, std::span<const HistoryEvent> events);
+  // Writes all of it in one transaction, or nothing.
+  Result<void> Write(const FlushContent& content);
   // Does a little of what is due when it is `newest_ms`: compaction, then retention.
   Result<void> Maintain(int64_t newest_ms);
 
@@ -66,7 +76,8 @@ class HistoryStore {
   struct Connection {
     explicit Connection(Database opened) : db(std::move(opened)) {}
     Database db;
-    std::optional<Statement> upsert_series, upsert_family, insert_frames, insert_event, oldest;
+    std::optional<Statement> upsert_series, upsert_family, insert_frames, insert_event,
+        upsert_interval, oldest;
     std::optional<Compactor> compactor;
     std::optional<Retention> retention;
   };
@@ -76,8 +87,11 @@ class HistoryStore {
   Result<void> Connect();
   Result<void> Prepare(Connection& made) const;
   Result<void> Replace(const Error& damage);
-  Result<void> WriteRows(std::span<const QueuedFrame> frames, std::span<const HistoryEvent> events);
+  Result<void> TellLostIntervals(Database& db);
+  Result<void> WriteRows(const FlushContent& content);
+  Result<void> WriteAllFrames(std::span<const QueuedFrame> frames);
   Result<void> WriteEvent(const HistoryEvent& event);
+  Result<void> WriteInterval(const IdleInterval& interval);
   Result<void> WriteRow(std::span<const QueuedFrame> frames);
   Result<void> InsertAtFreeKey(int64_t time_ms, std::string_view body);
   Result<FlushTable> TableOf(std::span<const QueuedFrame> frames);
@@ -90,6 +104,7 @@ class HistoryStore {
   StoreOptions options_;
   const SeriesRegistry* registry_;
   std::unique_ptr<Connection> connection_;  // null only while a damaged one is replaced
+  bool lost_intervals_told_ = false;
   std::unordered_map<SeriesId, int64_t> series_rows_;
   std::vector<std::string> set_aside_;
   uint64_t rows_written_ = 0;

@@ -29,8 +29,9 @@ Result<Retention> Retention::Create(Database& db, RetentionOptions options) {
                    prepare("chunks", "id", "start_ms < ?1 AND end_ms < ?1 ORDER BY start_ms"));
   ASSIGN_OR_RETURN(retention.hours_, prepare("rollup_1h", "id", "id < ?1 ORDER BY id"));
   ASSIGN_OR_RETURN(retention.days_, prepare("rollup_1d", "id", "id < ?1 ORDER BY id"));
-  ASSIGN_OR_RETURN(retention.intervals_,
-                   prepare("idle_interval", "id", "start_ms < ?1 ORDER BY start_ms"));
+  ASSIGN_OR_RETURN(
+      retention.intervals_,
+      prepare("idle_interval", "id", "start_ms < ?1 AND end_ms < ?1 ORDER BY start_ms"));
   ASSIGN_OR_RETURN(
       retention.events_,
       prepare("event", "id", "id IN (SELECT id FROM event ORDER BY id LIMIT ?2) AND time_ms < ?1"));

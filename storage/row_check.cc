@@ -20,6 +20,8 @@ std::optional<std::string> RowCheck::Problem(const HistoryTable& table, const St
   if (table.name == "chunk_times") return ProblemOfTimes(row);
   if (table.name == "chunks") return ProblemOfChunk(row);
   if (table.name == "frames") return ProblemOfFrames(row);
+  // service, start_ms, end_ms stand behind the key.
+  if (table.name == "idle_interval" && row.Int(3) < row.Int(2)) return "it ends before it begins";
   if (table.name.starts_with("rollup_")) used_series_.insert(row.Int(0) & kSeriesOfRollup);
   return std::nullopt;
 }

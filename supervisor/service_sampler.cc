@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "collector/metrics.h"
 #include "supervisor/process/service_cgroup.h"
 
 namespace idlewatt {
@@ -12,34 +13,17 @@ namespace {
 
 using enum MetricKind;
 
-constexpr Metric kState{"idlewatt_service_state",
-                        kGauge,
-                        "",
-                        {{"service", "state"}},
-                        "1 for the state that the supervised service is in, 0 for the others"};
 constexpr Metric kReady{"idlewatt_service_ready",
                         kGauge,
                         "",
                         {{"service"}},
                         "1 while the supervised service is ready, else 0"};
-constexpr Metric kUptime =
-    WithDecimals({"idlewatt_service_uptime_seconds",
-                  kGauge,
-                  "seconds",
-                  {{"service"}},
-                  "Time since the root process of the supervised service was started"},
-                 1);
 constexpr Metric kLastExitCode{
     "idlewatt_service_last_exit_code",
     kGauge,
     "",
     {{"service"}},
     "Exit code of the last root process of the supervised service; 128 + N after signal N"};
-constexpr Metric kRestarts{"idlewatt_service_restarts_total",
-                           kCounter,
-                           "",
-                           {{"service", "reason"}},
-                           "Starts of the supervised service after a run of it ended, by reason"};
 constexpr Metric kBackoff = WithDecimals(
     {"idlewatt_service_backoff_seconds",
      kGauge,
@@ -60,11 +44,11 @@ constexpr Metric kLogDropped{"idlewatt_service_log_dropped_bytes_total",
                              {{"service"}},
                              "Output of the supervised service lost because its log could not be "
                              "written"};
-constexpr std::array kMetrics = {&kState,
+constexpr std::array kMetrics = {&metrics::kServiceState,
                                  &kReady,
-                                 &kUptime,
+                                 &metrics::kServiceUptime,
                                  &kLastExitCode,
-                                 &kRestarts,
+                                 &metrics::kServiceRestarts,
                                  &kBackoff,
                                  &kStartDuration.bucket,
                                  &kStartDuration.sum,
@@ -117,14 +101,16 @@ void ServiceSampler::AddCgroupSource(Readings& out) const {
 void ServiceSampler::AddService(const ServiceStatus& service, Readings& out) {
   for (size_t i = 0; i < kServiceStateCount; ++i) {
     const auto state = static_cast<ServiceState>(i);
-    out.Add(kState, {service.name, ServiceStateName(state)}, service.state == state ? 1 : 0);
+    out.Add(metrics::kServiceState, {service.name, ServiceStateName(state)},
+            service.state == state ? 1 : 0);
   }
   out.Add(kReady, {service.name}, service.ready ? 1 : 0);
-  if (service.uptime_seconds) out.Add(kUptime, {service.name}, *service.uptime_seconds);
+  if (service.uptime_seconds)
+    out.Add(metrics::kServiceUptime, {service.name}, *service.uptime_seconds);
   const auto exit_code = service.last_exit ? ExitCodeOf(*service.last_exit) : std::nullopt;
   if (exit_code) out.Add(kLastExitCode, {service.name}, *exit_code);
   for (const auto& [reason, count] : service.restarts) {
-    out.Add(kRestarts, {service.name, reason}, static_cast<double>(count));
+    out.Add(metrics::kServiceRestarts, {service.name, reason}, static_cast<double>(count));
   }
   out.Add(kBackoff, {service.name}, service.backoff_seconds.value_or(0));
   const StartDurations& starts = service.start_durations;

@@ -1,17 +1,10 @@
 // What every sampler of GPUs gives, whatever the driver. The label `gpu` is GpuDevice::name.
 #pragma once
 
-#include "collector/metric.h"
+#include "collector/metrics.h"
 
 namespace idlewatt::metrics {
 
-using enum MetricKind;
-
-inline constexpr Metric kGpuUtilization{"idlewatt_gpu_utilization_ratio",
-                                        kGauge,
-                                        "ratio",
-                                        {{"gpu"}},
-                                        "Share of time in which a GPU was busy, 1 is all of it"};
 inline constexpr Metric kGpuMemoryUsed{
     "idlewatt_gpu_memory_used_bytes", kGauge, "bytes", {{"gpu"}}, "Memory of a GPU that is in use"};
 inline constexpr Metric kGpuMemoryTotal{

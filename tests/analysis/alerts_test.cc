@@ -94,7 +94,7 @@ TEST(AlertEngineTest, HoldIsMeasuredOnTheBootClock) {
 }
 
 TEST(AlertEngineTest, HoldOfZeroFiresAtOnce) {
-  AlertRule rule = DefaultAlertRules()[0];
+  AlertRule rule = UsualRule("IdleServiceCpu");
   rule.hold = milliseconds(0);
   AnalysisMachine machine({.alerts = {rule}});
   RunUntilIdle(machine, "a", 0.4);
@@ -118,7 +118,7 @@ TEST(AlertEngineTest, SeveritiesHaveTheirOwnLimits) {
 }
 
 TEST(AlertEngineTest, RuleNamesItsServicesByPattern) {
-  AlertRule rule = DefaultAlertRules()[0];
+  AlertRule rule = UsualRule("IdleServiceCpu");
   rule.services = {"llama-*", "ollama"};
   AnalysisMachine machine({.alerts = {rule}});
   for (const char* name : {"llama-8b", "ollama", "ollama-2", "postgres"}) {
@@ -134,7 +134,7 @@ TEST(AlertEngineTest, RuleNamesItsServicesByPattern) {
 }
 
 TEST(AlertEngineTest, LastRuleOfANameCounts) {
-  AlertRule all = DefaultAlertRules()[0];
+  AlertRule all = UsualRule("IdleServiceCpu");
   AlertRule lenient = all;
   lenient.critical = 80;
   lenient.services = {"batch"};

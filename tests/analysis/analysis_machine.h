@@ -84,6 +84,8 @@ class AnalysisMachine {
   FakeSampler rapl{"rapl"};
   FakeSampler hwmon{"hwmon"};
   FakeSampler battery{"battery"};
+  FakeSampler nvml{"nvml"};
+  FakeSampler other{"other"};  // what no other one gives
   ManualClock clock;
 
   // A service that uses `cpu` of one CPU from here on.
@@ -113,6 +115,11 @@ class AnalysisMachine {
     sockets.Add(metrics::kServiceConnectionsSeen, {name}, connections);
     sockets.Add(metrics::kServiceNetworkBytes, {name, "in"}, bytes / 2);
     sockets.Add(metrics::kServiceNetworkBytes, {name, "out"}, bytes / 2);
+  }
+  // A service holds memory of gpu0, and uses its engines for some more seconds.
+  void UseGpu(const std::string& name, double bytes, double seconds) {
+    process.Set(metrics::kServiceGpuMemoryBytes, {name, "supervised", "gpu0"}, bytes);
+    process.Add(metrics::kServiceGpuSeconds, {name, "supervised", "gpu0"}, seconds);
   }
   // A RAPL zone that draws `watts` from here on.
   void Zone(const std::string& name, double watts) { zones_[name].watts = watts; }
@@ -144,7 +151,8 @@ class AnalysisMachine {
     FillSamplers();
     Frame frame;
     frame.begin = clock.Now();
-    for (FakeSampler* sampler : {&host, &process, &sockets, &rapl, &hwmon, &battery}) {
+    for (FakeSampler* sampler :
+         {&host, &process, &sockets, &rapl, &hwmon, &battery, &nvml, &other}) {
       sampler->Read(registry_, kPeriod, frame);
     }
     frame.end = clock.Now().boot;
@@ -174,6 +182,7 @@ class AnalysisMachine {
 
   const Snapshot& snapshot() const { return snapshot_; }
   const Analyzer& analyzer() const { return analyzer_; }
+  Analyzer& analyzer() { return analyzer_; }
   std::vector<AlertStatus> Alerts() const { return analyzer_.Alerts(); }
   std::vector<SourceStatus> sources;  // of the analysis, in the last tick
   // One of them; null when it is not there.

@@ -22,28 +22,28 @@ void LearnFloor(AnalysisMachine& machine) {
 TEST(FloorEstimatorTest, IsTheLowestPowerSeenUnused) {
   FloorEstimator floor;
   EXPECT_EQ(floor.Watts(), std::nullopt);
-  floor.Observe(BootTime(seconds(5)), 3, 0.5);
+  floor.Observe(BootTime(seconds(5)), 3, false);
   EXPECT_EQ(floor.Watts(), std::nullopt);
-  floor.Observe(BootTime(seconds(10)), 12, 0.1);
-  floor.Observe(BootTime(seconds(15)), 11, 0.05);
-  floor.Observe(BootTime(seconds(20)), 14, 0);
+  floor.Observe(BootTime(seconds(10)), 12, true);
+  floor.Observe(BootTime(seconds(15)), 11, true);
+  floor.Observe(BootTime(seconds(20)), 14, true);
   EXPECT_EQ(floor.Watts(), 11);
 }
 
 TEST(FloorEstimatorTest, ForgetsAfterAnHour) {
   FloorEstimator floor;
-  floor.Observe(BootTime(minutes(100)), 10, 0);
-  for (int m = 101; m < 160; ++m) floor.Observe(BootTime(minutes(m)), 20, 0);
+  floor.Observe(BootTime(minutes(100)), 10, true);
+  for (int m = 101; m < 160; ++m) floor.Observe(BootTime(minutes(m)), 20, true);
   EXPECT_EQ(floor.Watts(), 10);
-  floor.Observe(BootTime(minutes(160)), 20, 1);
+  floor.Observe(BootTime(minutes(160)), 20, false);
   EXPECT_EQ(floor.Watts(), 20);
-  floor.Observe(BootTime(minutes(500)), 20, 1);
+  floor.Observe(BootTime(minutes(500)), 20, false);
   EXPECT_EQ(floor.Watts(), std::nullopt);
 }
 
 TEST(FloorEstimatorTest, CounterThatStoodStillIsNoFloor) {
   FloorEstimator floor;
-  floor.Observe(BootTime(minutes(1)), 0, 0);
+  floor.Observe(BootTime(minutes(1)), 0, true);
   EXPECT_EQ(floor.Watts(), std::nullopt);
 }
 
@@ -173,10 +173,14 @@ TEST(AttributionTest, DomainsWithinAPackageCountOnce) {
   machine.Tick();
   const double before = machine.HandedOut();
   machine.Tick(seconds(5));
-  EXPECT_NEAR(machine.HandedOut() - before, 5 * 23, 1e-9);
+  EXPECT_NEAR(machine.HandedOut() - before, 5 * 60, 1e-9);
   EXPECT_NEAR(machine.ServiceJoules("a", "cpu"), 100, 1e-9);
   EXPECT_NEAR(machine.ServiceJoules("a", "dram"), 15, 1e-9);
-  EXPECT_NEAR(CurrentMachinePower(machine.snapshot())->watts, 23, 1e-9);
+  EXPECT_NEAR(machine.ServiceJoules("a", "platform"), 5 * 37, 1e-9);
+  EXPECT_NEAR(CurrentMachinePower(machine.snapshot())->watts, 60, 1e-9);
+  EXPECT_EQ(CurrentMachinePower(machine.snapshot())->source, "hwmon");
+  EXPECT_NEAR(machine.Get(metrics::kHostPowerWatts, {}).value(), 60, 1e-9);
+  EXPECT_NEAR(machine.Get(metrics::kHostComputeWatts, {}).value(), 23, 1e-9);
 }
 
 TEST(AttributionTest, TwoPackagesAddUp) {
@@ -193,17 +197,50 @@ TEST(AttributionTest, TwoPackagesAddUp) {
   EXPECT_NEAR(CurrentMachinePower(machine.snapshot())->watts, 57, 1e-9);
 }
 
-TEST(AttributionTest, PsysThenMeterThenBatteryThenModel) {
-  using Domain = PowerLedger::DomainEnergy;
-  std::vector<Domain> domains{
-      {"model", "system"}, {"battery", "system"}, {"hwmon", "system"}, {"rapl", "psys"}};
-  for (const std::string source : {"rapl", "hwmon", "battery", "model"}) {
-    const auto machine = DistinctDomains(domains);
-    ASSERT_EQ(machine.size(), 1u);
-    EXPECT_EQ(machine[0].source, source);
-    domains.pop_back();
+// "rapl/package-0=cpu …" of the domains with a role.
+std::string RolesOf(std::vector<DomainEnergy> domains) {
+  constexpr std::array<const char*, 5> kNames{"", "cpu", "dram", "gpu", "whole"};
+  AssignRoles(domains);
+  std::string roles;
+  for (const DomainEnergy& d : domains) {
+    if (d.role == DomainRole::kNone) continue;
+    if (!roles.empty()) roles += " ";
+    roles += std::string(d.source) + "/" + std::string(d.domain) + "=" +
+             kNames[static_cast<size_t>(d.role)];
   }
-  EXPECT_TRUE(DistinctDomains({{"rapl", "core"}, {"rapl", "dram"}, {"nvml", "gpu0"}}).empty());
+  return roles;
+}
+
+TEST(DomainRolesTest, WithoutPackagesTheWholeMachineStandsForTheCpus) {
+  EXPECT_EQ(
+      RolesOf({{"model", "system"}, {"rapl", "psys"}, {"battery", "system"}, {"hwmon", "system"}}),
+      "hwmon/system=cpu");
+  EXPECT_EQ(RolesOf({{"model", "system"}, {"rapl", "psys"}, {"battery", "system"}}),
+            "battery/system=cpu");
+  EXPECT_EQ(RolesOf({{"rapl", "psys"}, {"rapl", "dram"}}), "rapl/psys=cpu");
+  EXPECT_EQ(RolesOf({{"model", "system"}, {"nvml", "gpu0"}}), "model/system=cpu nvml/gpu0=gpu");
+}
+
+TEST(DomainRolesTest, PartsOfPackagesAndSecondMetersOfAWholeHaveNoRole) {
+  EXPECT_EQ(RolesOf({{"rapl", "package-0"},
+                     {"rapl", "core"},
+                     {"rapl", "uncore"},
+                     {"rapl", "dram"},
+                     {"rapl", "psys"},
+                     {"battery", "system"}}),
+            "rapl/package-0=cpu rapl/dram=dram battery/system=whole");
+  EXPECT_EQ(RolesOf({{"rapl", "package-0"}, {"rapl", "psys"}}), "rapl/package-0=cpu");
+  EXPECT_EQ(RolesOf({{"rapl", "core"}, {"rapl", "dram"}}), "");
+}
+
+TEST(DomainRolesTest, ThePackageOfAnApuCountsOnlyWithoutRapl) {
+  EXPECT_EQ(RolesOf({{"drm", "gpu0-package"}}), "drm/gpu0-package=cpu");
+  EXPECT_EQ(RolesOf({{"rapl", "package-0"}, {"drm", "gpu0-package"}}), "rapl/package-0=cpu");
+}
+
+TEST(DomainRolesTest, OneCardThatTwoSourcesMeasureCountsOnce) {
+  EXPECT_EQ(RolesOf({{"nvml", "gpu0"}, {"drm", "gpu0"}, {"drm", "gpu1"}}),
+            "nvml/gpu0=gpu drm/gpu1=gpu");
 }
 
 TEST(AttributionTest, SecondMeterDoesNotCountInTicksWithoutTheFirst) {
@@ -362,7 +399,7 @@ TEST(AttributionTest, LostTicksAreSharedWhole) {
 }
 
 TEST(AttributionTest, SuspendedMachineGivesNobodyASpike) {
-  AnalysisMachine machine({.power_model = PowerModel{5, 25}});
+  AnalysisMachine machine({.attribution = {.model = PowerModel{5, 25}}});
   machine.Run("a", 2);
   machine.Tick();
   machine.Tick(seconds(5));
@@ -461,7 +498,11 @@ class RandomMachine {
     machine_.rapl.fails = Happens(0.1);
     machine_.host.fails = Happens(0.05);
     machine_.process.fails = Happens(0.05);
-    machine_.battery.Set(metrics::kPowerWatts, {"battery", "system"}, Uniform(0, 90));
+    machine_.battery.Set(metrics::kPowerWatts, {"battery", "system"}, Uniform(0, 250));
+    machine_.nvml.due = Happens(0.8);
+    machine_.nvml.Add(metrics::kEnergyJoules, {"nvml", "gpu0"}, Uniform(0, 300));
+    machine_.nvml.Set(metrics::kGpuUtilization, {"gpu0"}, Happens(0.5) ? Uniform(0, 1) : 0);
+    machine_.UseGpu("other", Happens(0.5) ? Uniform(0, 1e10) : 0, Happens(0.5) ? Uniform(0, 5) : 0);
     const Snapshot before = machine_.snapshot();
     const double handed_out = machine_.HandedOut();
     machine_.Tick(std::chrono::milliseconds(static_cast<int>(Uniform(1000, 20000))));
@@ -486,23 +527,24 @@ class RandomMachine {
     if (Happens(0.03)) machine_.ResetZone(zone);
   }
 
-  // By the published counters: of the packages and DRAM; of the battery while they are not there.
-  double Measured(const Snapshot& before) const {
+  // By the published counters: packages, DRAM and GPU, and what the battery shows beyond them.
+  double Measured(const Snapshot& before) {
     const Snapshot& now = machine_.snapshot();
-    const bool on_rapl = now.Find(metrics::kEnergyJoules, {"rapl", "package-0"}) != nullptr;
-    double joules = 0;
+    double parts = 0, whole = 0;
     for (const SnapshotValue& value : now.Family(metrics::kEnergyJoules)) {
       const auto& labels = value.series->labels;
-      const bool counts = on_rapl
-                              ? labels[1].starts_with("package") || labels[1].starts_with("dram")
-                              : labels[0] == "battery";
-      if (!counts || value.time.boot != now.time.boot) continue;
+      if (value.time.boot != now.time.boot || labels[1] == "core" || labels[1] == "psys") continue;
       const SnapshotValue* last = before.Find(metrics::kEnergyJoules, {labels[0], labels[1]});
-      if (last != nullptr && value.value >= last->value) joules += value.value - last->value;
+      if (last == nullptr || value.value < last->value) continue;
+      (labels[0] == "battery" ? whole : parts) += value.value - last->value;
     }
-    return joules;
+    if (before.Find(metrics::kPowerWatts, {"battery", "system"}) == nullptr) return parts;
+    const double beyond = whole - parts - debt_;
+    debt_ = std::clamp(-beyond, 0.0, std::max(parts, debt_));
+    return parts + std::max(0.0, beyond);
   }
 
+  double debt_ = 0;
   std::mt19937 random_;
   std::vector<std::string> names_;
   AnalysisMachine machine_;

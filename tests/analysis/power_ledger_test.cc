@@ -8,7 +8,7 @@ namespace {
 using std::chrono::hours;
 using std::chrono::seconds;
 
-AnalysisOptions WithModel() { return {.power_model = PowerModel{5, 25}}; }
+AnalysisOptions WithModel() { return {.attribution = {.model = PowerModel{5, 25}}}; }
 
 TEST(PowerLedgerTest, FirstTickGivesNoWatts) {
   AnalysisMachine machine(WithModel());

@@ -32,9 +32,9 @@ TEST(ConfigTest, EmptyFileGivesTheDefaults) {
   EXPECT_TRUE(parsed.ok());
   EXPECT_EQ(parsed.config.collector.interval, std::chrono::seconds(5));
   EXPECT_EQ(parsed.config.http.listen, "127.0.0.1:19288");
-  EXPECT_FALSE(parsed.config.analysis.power_model);
+  EXPECT_FALSE(parsed.config.analysis.attribution.model);
   EXPECT_EQ(parsed.config.collector.textfile_dir, "");
-  EXPECT_EQ(parsed.config.analysis.alerts.size(), 1U);
+  EXPECT_EQ(parsed.config.analysis.alerts.size(), AlertBuiltins().size());
 }
 
 TEST(ConfigTest, ShippedFilesHaveNothingToTell) {
@@ -84,7 +84,7 @@ port = 11434
   const Config& config = parsed.config;
   EXPECT_EQ(config.collector.discovered_top, 3);
   EXPECT_EQ(config.collector.textfile_dir, "/var/lib/prometheus/node-exporter");
-  EXPECT_DOUBLE_EQ(config.analysis.power_model->max_watts, 30.5);
+  EXPECT_DOUBLE_EQ(config.analysis.attribution.model->max_watts, 30.5);
   ASSERT_EQ(config.services.size(), 2U);
   const ServiceSpec& llama = config.services[0];
   EXPECT_EQ(llama.port, 8001);
@@ -184,17 +184,71 @@ TEST(ConfigTest, AWatchNeedsExactlyOneWay) {
               HasSubstr("exactly one"));
 }
 
+std::vector<AlertRule> RulesNamed(const ParsedConfig& parsed, const std::string& builtin) {
+  std::vector<AlertRule> rules = parsed.config.analysis.alerts;
+  std::erase_if(rules, [&](const AlertRule& rule) { return rule.builtin != builtin; });
+  return rules;
+}
+
 TEST(ConfigTest, AnAlertRuleReplacesItsDefault) {
   const ParsedConfig parsed = ParseConfig(
       "[[alert]]\nname = \"busy\"\nbuiltin = \"IdleServiceCpu\"\nwarning = 1\nfor = \"1s\"\n"
-      "[[alert]]\nname = \"busy2\"\nbuiltin = \"IdleServiceCpu\"\nservices = [\"a*\"]\n");
+      "[[alert]]\nname = \"busy2\"\nbuiltin = \"IdleServiceCpu\"\nservices = [\"a*\"]\n"
+      "[[alert]]\nbuiltin = \"IdlePower\"\ncritical = 40\n");
   ASSERT_TRUE(parsed.ok());
-  const std::vector<AlertRule>& rules = parsed.config.analysis.alerts;
+  const std::vector<AlertRule> rules = RulesNamed(parsed, "IdleServiceCpu");
   ASSERT_EQ(rules.size(), 2U);
   EXPECT_EQ(rules[0].name, "busy");
   EXPECT_EQ(rules[0].warning, 1);
   EXPECT_EQ(rules[0].critical, 20);
   EXPECT_EQ(rules[0].hold, std::chrono::seconds(1));
+  const std::vector<AlertRule> power = RulesNamed(parsed, "IdlePower");
+  ASSERT_EQ(power.size(), 1U);
+  EXPECT_EQ(power[0].name, "IdlePower");
+  EXPECT_EQ(power[0].warning, 5);
+  EXPECT_EQ(power[0].critical, 40);
+  EXPECT_EQ(power[0].hold, std::chrono::minutes(5));
+  EXPECT_EQ(parsed.config.analysis.alerts.size(), AlertBuiltins().size() + 1);
+}
+
+TEST(ConfigTest, AnAlertRuleMayBeOfAnyMetric) {
+  const ParsedConfig parsed = ParseConfig(
+      "[[alert]]\nname = \"cold\"\nmetric = 'room_celsius{room=\"lab\"}'\nwhen = \"below\"\n"
+      "warning = 5\ncritical = -2.5\nadvice = \"close the window\"\n");
+  ASSERT_TRUE(parsed.ok()) << parsed.findings.at(0).text;
+  const AlertRule& rule = parsed.config.analysis.alerts.back();
+  EXPECT_EQ(rule.name, "cold");
+  EXPECT_EQ(rule.builtin, "");
+  EXPECT_EQ(rule.metric->metric(), "room_celsius");
+  EXPECT_TRUE(rule.below);
+  EXPECT_EQ(rule.critical, -2.5);
+  EXPECT_EQ(rule.advice, "close the window");
+}
+
+TEST(ConfigTest, WrongAlertRulesSayWhatToDo) {
+  EXPECT_THAT(OnlyError("[[alert]]\nbuiltin = \"IdlePowr\"\n"), HasSubstr("\"IdlePower\"?"));
+  EXPECT_THAT(OnlyError("[[alert]]\nname = \"a\"\nwarning = 1\n"), HasSubstr("or builtin"));
+  EXPECT_THAT(OnlyError("[[alert]]\nbuiltin = \"IdlePower\"\nmetric = \"x\"\n"),
+              HasSubstr("not both"));
+  EXPECT_THAT(OnlyError("[[alert]]\nmetric = \"x\"\nwarning = 1\n"), HasSubstr("name"));
+  EXPECT_THAT(OnlyError("[[alert]]\nname = \"a\"\nmetric = \"x{\"\nwarning = 1\n"),
+              HasSubstr("metric"));
+  EXPECT_THAT(OnlyError("[[alert]]\nname = \"a\"\nmetric = \"x\"\n"), HasSubstr("critical"));
+  EXPECT_THAT(OnlyError("[[alert]]\nname = \"a\"\nmetric = \"x\"\nwarning = 5\ncritical = 1\n"),
+              HasSubstr("when = \"below\""));
+}
+
+TEST(ConfigTest, TheFloorMayBeSetAndShared) {
+  const ParsedConfig parsed = ParseConfig(
+      "[attribution]\nshare_floor = \"memory\"\nfloor_watts = { package-0 = 4.5, gpu0 = 12 }\n");
+  ASSERT_TRUE(parsed.ok()) << parsed.findings.at(0).text;
+  const AttributionOptions& options = parsed.config.analysis.attribution;
+  EXPECT_EQ(options.share_floor, FloorShare::kMemory);
+  EXPECT_EQ(options.floor_watts.at("package-0"), 4.5);
+  EXPECT_EQ(options.floor_watts.at("gpu0"), 12);
+  EXPECT_THAT(OnlyError("[attribution]\nshare_floor = \"all\"\n"), HasSubstr("equal"));
+  EXPECT_THAT(OnlyError("[attribution]\nfloor_watts = { package-0 = -1 }\n"),
+              HasSubstr("package-0"));
 }
 
 TEST(ConfigTest, FileThatCannotBeReadIsOneSentence) {

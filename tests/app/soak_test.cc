@@ -48,7 +48,8 @@ class SoakTest : public ::testing::Test {
   FakeServiceControl control;
   EventRecorder events{control,
                        [this](HistoryEvent event) { history->PushEvent(std::move(event)); }};
-  Recorder recorder{{}, {registry, ring, *history, snapshot, alerts, events}};
+  Slot<std::optional<Baseline>> baseline;
+  Recorder recorder{{}, {}, {registry, ring, *history, snapshot, alerts, baseline, events}};
   std::optional<SamplingLoop> loop;
 };
 

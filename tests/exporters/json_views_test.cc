@@ -177,7 +177,7 @@ TEST(ProcessesJsonTest, ListsTheBusiestFirstAndAtMostLimit) {
   EXPECT_EQ(json["processes"][1]["name"], "quiet");
 }
 
-TEST(PowerJsonTest, AddsPackagesAndMemoryButNotTheWholePlatformAgain) {
+TEST(PowerJsonTest, TheWholeMachineIsToldOnceAndThePlatformNotAtAll) {
   SnapshotMaker maker;
   maker.Add(kPowerWatts, {"rapl", "package-0"}, 10)
       .Add(kPowerWatts, {"rapl", "core"}, 6)
@@ -185,9 +185,13 @@ TEST(PowerJsonTest, AddsPackagesAndMemoryButNotTheWholePlatformAgain) {
       .Add(kPowerWatts, {"rapl", "psys"}, 20)
       .Add(kPowerWatts, {"battery", "system"}, 25);
   const Json json = PowerJson(maker.Tick());
-  EXPECT_DOUBLE_EQ(json["watts"].get<double>(), 12);
-  EXPECT_EQ(json["source"], "rapl");
+  EXPECT_DOUBLE_EQ(json["watts"].get<double>(), 25);
+  EXPECT_EQ(json["source"], "battery");
   EXPECT_EQ(json["domains"].size(), 5U);
+  maker.Add(kPowerWatts, {"rapl", "package-0"}, 10).Add(kPowerWatts, {"rapl", "dram"}, 2);
+  const Json plugged_in = PowerJson(maker.Add(kPowerWatts, {"rapl", "psys"}, 20).Tick());
+  EXPECT_DOUBLE_EQ(plugged_in["watts"].get<double>(), 12);
+  EXPECT_EQ(plugged_in["source"], "rapl");
 }
 
 TEST(PowerJsonTest, SaysNullWhereNothingMeasures) {

@@ -83,7 +83,7 @@ TEST_F(HistoryDamageTest, ANewerVersionIsRefusedAndUnchanged) {
     Database db = std::move(*Database::Open(db_path(), Database::Mode::kReadWrite));
     ASSERT_TRUE(db.Execute("PRAGMA user_version = 99").ok());
   }
-  ExpectRefusedUnchanged("newer idlewatt (format 99, this one knows 2)");
+  ExpectRefusedUnchanged("newer idlewatt (format 99, this one knows 3)");
   EXPECT_EQ(HistoryReader::Open(db_path()).error().code, ErrorCode::kInvalid);
 }
 

@@ -108,6 +108,8 @@ TEST_F(HistoryFaultTest, TheRecordingHasEveryKindOfStep) {
   EXPECT_GT(count("SELECT min(start_ms) FROM chunks"), kStartMs + kHour) << "retention";
   EXPECT_GT(count("SELECT max(end_ms - start_ms) FROM chunks"), kHour) << "the merge of a day";
   EXPECT_GT(count("SELECT count(*) FROM rollup_1d"), 0);
+  EXPECT_GT(count("SELECT count(*) FROM idle_interval"), 4);
+  EXPECT_GT(count("SELECT count(*) FROM idle_interval WHERE reason = 'lost'"), 0);
 }
 
 TEST_F(HistoryFaultTest, AFullDiskAtAnyOperationLosesNothing) {
@@ -165,6 +167,7 @@ TEST_F(HistoryFaultTest, APowerLossWhenSynchronousIsNormalLosesTheNewestFlushesO
     if (!lost.empty() && !found.empty()) {
       EXPECT_GT(*lost.begin(), found.back());
     }
+    ExpectIntervalsOf({found.begin(), found.end()}, KeptFrom());
     lost_most = std::max(lost_most, lost.size());
   }
   EXPECT_GT(lost_most, 0u) << "or it would be as safe as full";

@@ -5,11 +5,13 @@
 #include <set>
 
 #include "storage/history_reader.h"
+#include "storage/interval_query.h"
 #include "tests/storage/storage_fixture.h"
 
 namespace idlewatt {
 
-// Recordings in simulated time, and the check of what is left of them.
+// Recordings in simulated time, each frame with the idle interval that goes on at its time, and the
+// check of what is left of them.
 class RecordedHistoryTest : public HistoryTest {
  protected:
   static constexpr int kCounters = 6;
@@ -22,6 +24,7 @@ class RecordedHistoryTest : public HistoryTest {
         samples.push_back({counters_[static_cast<size_t>(n)], CounterAt(n, time_ms)});
     }
     history_->Push(FrameAt(time_ms, std::move(samples)));
+    history_->PushInterval(IntervalAt(time_ms));
     pushed_.insert(time_ms);
     unflushed_.push_back(time_ms);
   }
@@ -56,6 +59,32 @@ class RecordedHistoryTest : public HistoryTest {
       ExpectPromised(counter, [n, kept_from_ms](int64_t time_ms) {
         return time_ms >= kept_from_ms && HasCounter(n, time_ms);
       });
+    }
+    ExpectIntervalsOf(gauge, kept_from_ms);
+  }
+  // Intervals are whole and of one transaction with their frames: each reaches to the last of the
+  // frames that are there. They outlive frames, which may be gone before `kept_from_ms`.
+  void ExpectIntervalsOf(const std::set<int64_t>& frames, int64_t kept_from_ms) const {
+    Result<HistoryReader> reader = HistoryReader::Open(db_path());
+    ASSERT_TRUE(reader.ok()) << reader.error().ToString();
+    const auto intervals = QueryIntervals(*reader, 0, INT64_MAX);
+    ASSERT_TRUE(intervals.ok()) << intervals.error().ToString();
+    std::set<int64_t> ends;
+    for (const IdleInterval& one : *intervals) {
+      const IdleInterval expected = IntervalAt(one.end_ms);
+      EXPECT_TRUE(one.service == expected.service && one.start_ms == expected.start_ms &&
+                  one.joules == expected.joules && one.avg_watts == expected.avg_watts &&
+                  one.cpu_seconds == expected.cpu_seconds &&
+                  one.peak_rss_bytes == expected.peak_rss_bytes)
+          << "half of a row at " << one.end_ms;
+      EXPECT_TRUE(one.reason == "open" || one.reason == "lost") << one.reason;
+      EXPECT_TRUE(one.end_ms < kept_from_ms || frames.contains(one.end_ms)) << one.end_ms;
+      ends.insert(one.end_ms);
+    }
+    for (const int64_t time_ms : frames) {
+      const auto end = ends.lower_bound(time_ms);
+      EXPECT_TRUE(end != ends.end() && IntervalAt(*end).start_ms == IntervalAt(time_ms).start_ms)
+          << "no interval at " << time_ms;
     }
   }
   void ExpectSound() const {
@@ -104,6 +133,21 @@ class RecordedHistoryTest : public HistoryTest {
   std::set<int64_t> pushed_, promised_;
 
  private:
+  // One of each 50 minutes, as far as it goes at `time_ms`.
+  static IdleInterval IntervalAt(int64_t time_ms) {
+    constexpr int64_t kLength = 3'000'000;
+    IdleInterval interval;
+    interval.service = "idler";
+    interval.start_ms = time_ms - time_ms % kLength;
+    interval.end_ms = time_ms;
+    const auto length = static_cast<double>(interval.end_ms - interval.start_ms);
+    interval.joules = length / 7;
+    interval.avg_watts = length / 11;
+    interval.cpu_seconds = length / 13;
+    interval.peak_rss_bytes = time_ms;
+    interval.reason = "open";
+    return interval;
+  }
   static double GaugeAt(int64_t time_ms) { return static_cast<double>(time_ms % 99'991) / 10; }
   static double CounterAt(int n, int64_t time_ms) {
     return static_cast<double>(time_ms - kStartMs) * (n + 1) / 7;

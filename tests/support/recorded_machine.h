@@ -76,7 +76,9 @@ class RecordedMachine : public FrameSink {
   // What the machine used in the last tick, each joule once.
   double HostJoules() const {
     double sum = 0;
-    for (const auto& row : DistinctDomains(used_)) sum += row.joules;
+    for (const DomainEnergy& row : used_) {
+      if (row.role != DomainRole::kNone && row.role != DomainRole::kWhole) sum += row.joules;
+    }
     return sum;
   }
   // Why a source is refused; empty when it is read, "?" when nothing is said of it.
@@ -118,7 +120,8 @@ class RecordedMachine : public FrameSink {
     const size_t derived_run = frame.runs.size();
     builder_.Apply(frame);
     Readings scratch(registry_);
-    used_ = ledger_.Update(builder_.Current(), scratch);
+    const auto used = ledger_.Update(builder_.Current(), scratch);
+    used_.assign(used.begin(), used.end());
     Readings derived(registry_);
     analyzer_.Analyze(builder_.Current(), derived);
     SamplerRun run{&Analyzer::Info(), SamplerRun::Outcome::kOk};
@@ -153,7 +156,7 @@ class RecordedMachine : public FrameSink {
   SnapshotBuilder builder_{registry_};
   Analyzer analyzer_{AnalysisOptions{}};
   PowerLedger ledger_{std::nullopt};  // beside that of the analyzer, to look into
-  std::vector<PowerLedger::DomainEnergy> used_;
+  std::vector<DomainEnergy> used_;
   std::unique_ptr<MachineRoots> roots_;
   std::unique_ptr<SamplingLoop> loop_;
 };

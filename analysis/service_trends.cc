@@ -1,0 +1,56 @@
+#include "analysis/service_trends.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace idlewatt {
+
+void ServiceTrends::Update(const ServiceTable& services, TimePoint now) {
+  trends_.resize(services.size());
+  for (const size_t number : services.order()) {
+    const ServiceRow& row = services[number];
+    Trend& trend = trends_[number];
+    if (row.is_new) {
+      trend = Trend();
+      Seed(row, trend, now);
+    }
+    CountRestarts(row, trend, now.boot);
+    // Memory of another run of the service is no trend of this one.
+    const bool is_anew = row.restarts > 0 || (trend.uptime && row.uptime_seconds &&
+                                              *row.uptime_seconds < *trend.uptime);
+    if (!row.running || is_anew) trend.memory.Reset();
+    trend.uptime = row.uptime_seconds;
+    if (row.running && row.configured) trend.memory.Observe(now.boot, row.memory_bytes);
+  }
+}
+
+void ServiceTrends::Seed(const ServiceRow& row, Trend& trend, TimePoint now) const {
+  const auto past = std::find_if(past_.begin(), past_.end(), [&](const PastMemory& memory) {
+    return memory.service == row.name;
+  });
+  if (past == past_.end()) return;
+  for (const auto& [time, bytes] : past->bytes) {
+    const auto age = now.wall - time;
+    if (age.count() <= 0) break;
+    if (row.uptime_seconds && ToSeconds(age) > *row.uptime_seconds) continue;
+    trend.memory.Observe(now.boot - age, bytes);
+  }
+}
+
+void ServiceTrends::CountRestarts(const ServiceRow& row, Trend& trend, BootTime now) {
+  for (double i = 0; i < row.restarts; ++i) {
+    trend.restarts[trend.next_restart] = now;
+    trend.next_restart = (trend.next_restart + 1) % trend.restarts.size();
+    trend.known_restarts = std::min(trend.known_restarts + 1, trend.restarts.size());
+  }
+  const auto is_recent = [&](BootTime time) { return now - time < kRestartWindow; };
+  trend.recent_restarts = static_cast<int>(std::count_if(
+      trend.restarts.begin(),
+      trend.restarts.begin() + static_cast<std::ptrdiff_t>(trend.known_restarts), is_recent));
+}
+
+std::optional<MemoryGrowth> ServiceTrends::Growth(size_t service) const {
+  return trends_[service].memory.Growth();
+}
+
+}  // namespace idlewatt

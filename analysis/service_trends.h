@@ -1,0 +1,55 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "analysis/memory_trend.h"
+#include "analysis/service_table.h"
+#include "base/clock.h"
+
+namespace idlewatt {
+
+// What shows of a service only over many ticks: how its memory grows, how often it is restarted.
+// Threads: one.
+class ServiceTrends {
+ public:
+  static constexpr std::chrono::minutes kRestartWindow{10};
+
+  // Memory of a service that an earlier run of the daemon saw, oldest first.
+  struct PastMemory {
+    std::string service;
+    std::vector<std::pair<WallTime, double>> bytes;
+  };
+  // Before the first Update.
+  void Remember(std::vector<PastMemory> past) { past_ = std::move(past); }
+
+  // Takes the services of the tick at `now`.
+  void Update(const ServiceTable& services, TimePoint now);
+  // Of a supervised or watched service; nothing before it has been seen for long enough.
+  std::optional<MemoryGrowth> Growth(size_t service) const;
+  // Restarts that nobody asked for, within kRestartWindow; counts up to 32.
+  int Restarts(size_t service) const { return trends_[service].recent_restarts; }
+
+ private:
+  struct Trend {
+    MemoryTrend memory;
+    std::optional<double> uptime;         // at the last tick
+    std::array<BootTime, 32> restarts{};  // a ring
+    size_t next_restart = 0;
+    size_t known_restarts = 0;
+    int recent_restarts = 0;
+  };
+
+  void Seed(const ServiceRow& row, Trend& trend, TimePoint now) const;
+  static void CountRestarts(const ServiceRow& row, Trend& trend, BootTime now);
+
+  std::vector<PastMemory> past_;
+  std::vector<Trend> trends_;  // by the number of the service
+};
+
+}  // namespace idlewatt
