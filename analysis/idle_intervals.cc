@@ -6,6 +6,7 @@ namespace idlewatt {
 namespace {
 
 constexpr std::chrono::minutes kTellEvery{1};
+constexpr std::chrono::minutes kLeastOfDiscovered{10};
 // Ticks further apart than this, and than three times the distance before, are a gap.
 constexpr std::chrono::minutes kLeastGap{1};
 constexpr int kGapTicks = 3;
@@ -39,11 +40,13 @@ void IdleIntervals::Update(const Snapshot& snapshot, const ServiceTable& service
       subject = Subject();
       subject.row.service = row.name;
     }
+    if (row.seen == now) subject.configured = row.configured;
     if (cut != nullptr) End(subject, cut);
     const Meter meter{snapshot.time.wall, energy.Joules(number), energy.CpuSeconds(number)};
     Follow(subject, idle.IsIdle(number), row.running, meter, row.memory_bytes, now);
     memory_bytes += row.memory_bytes;
   }
+  machine_.configured = true;
   if (cut != nullptr) End(machine_, cut);
   Follow(machine_, idle.IsHostIdle(), true,
          {snapshot.time.wall, energy.MachineJoules(), energy.MachineCpuSeconds()}, memory_bytes,
@@ -94,6 +97,7 @@ void IdleIntervals::Tell(Subject& subject, const Meter& until, const char* reaso
   if (until.joules && begin.joules) row.joules = *until.joules - *begin.joules;
   const double seconds = static_cast<double>(row.end_ms - row.start_ms) / 1000;
   if (row.joules && seconds > 0) row.avg_watts = *row.joules / seconds;
+  if (!subject.configured && seconds < ToSeconds(kLeastOfDiscovered)) return;
   if (changes_ == changed_.size()) changed_.emplace_back();
   changed_[changes_++] = row;
 }

@@ -17,7 +17,8 @@ namespace idlewatt {
 
 // Makes the rows of `idle_interval` as time goes on: what services and the machine used while they
 // were idle. What is not known to have been idle is never told as such: an interval is cut where
-// the machine slept and where two ticks are further apart than they should be.
+// the machine slept and where two ticks are further apart than they should be. Of discovered
+// services only what is longer than ten minutes is told: there are many, and they are idle often.
 // Threads: one.
 class IdleIntervals {
  public:
@@ -39,6 +40,7 @@ class IdleIntervals {
   };
   struct Subject {
     bool open = false;
+    bool configured = false;  // supervised, watched, or the machine
     IdleInterval row;
     Meter begin, last;
     BootTime told;  // when it was in `changed` last

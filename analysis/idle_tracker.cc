@@ -124,7 +124,7 @@ void IdleTracker::JudgeHost(const Snapshot& snapshot, const ServiceTable& servic
     any = true;
     all = all && states_[number].idle;
   }
-  const auto input = snapshot.Family("idlewatt_host_input_idle_seconds");
+  const auto input = snapshot.Family(metrics::kHostInputIdle);
   const bool input_idle = input.empty() || input[0].value >= ToSeconds(options_.after);
   host_idle_ = any && all && input_idle;
 }

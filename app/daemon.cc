@@ -27,7 +27,11 @@ constexpr size_t kRingBytes = size_t{16} << 20;
 Result<MachineRoots> OpenRoots(const std::string& procfs, const std::string& sysfs) {
   ASSIGN_OR_RETURN(FileRoot proc, FileRoot::Open(procfs));
   ASSIGN_OR_RETURN(FileRoot sys, FileRoot::Open(sysfs));
-  return MachineRoots{std::move(proc), std::move(sys)};
+  MachineRoots roots{std::move(proc), std::move(sys)};
+  if (procfs == "/proc" && sysfs == "/sys") {
+    if (auto dev = FileRoot::Open("/dev")) roots.dev = std::move(*dev);
+  }
+  return roots;
 }
 
 Daemon::Daemon(const Config& config, MachineRoots roots, ConfigLoader load_config,

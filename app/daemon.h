@@ -89,7 +89,7 @@ class Daemon {
   std::unique_ptr<HttpServer> http_;
 };
 
-// The roots of --procfs and --sysfs.
+// The roots of --procfs and --sysfs; where these are the live machine's own, its /dev too.
 Result<MachineRoots> OpenRoots(const std::string& procfs, const std::string& sysfs);
 
 }  // namespace idlewatt

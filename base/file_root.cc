@@ -110,4 +110,12 @@ bool FileRoot::Exists(std::string_view relative) const {
   return ::faccessat(fd_.get(), CName(relative).get(), F_OK, 0) == 0;
 }
 
+Result<struct stat> FileRoot::Stat(std::string_view relative) const {
+  struct stat info {};
+  if (::fstatat(fd_.get(), CName(relative).get(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+    return ErrnoError(errno, PathOf(relative));
+  }
+  return info;
+}
+
 }  // namespace idlewatt

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,8 +13,8 @@
 
 namespace idlewatt {
 
-// A directory that stands for /proc or /sys; every kernel file is opened through one, so that a
-// test or `--sysfs` can put a recorded machine in its place.
+// A directory that stands for /proc, /sys or /dev; every kernel file is opened through one, so that
+// a test or `--sysfs` can put a recorded machine in its place.
 // Errors:  of a read, by errno: kGone (no such file), kPermission, kTransient (EAGAIN, EIO, ...).
 // Threads: any; all functions are const and keep no state.
 // Owns:    one descriptor of the directory.
@@ -38,6 +41,8 @@ class FileRoot {
   Result<std::vector<std::string>> List(std::string_view relative) const;
   Result<std::string> ReadLink(std::string_view relative) const;
   bool Exists(std::string_view relative) const;
+  // Of the file itself, or of the link when it is one; it need not be readable.
+  Result<struct stat> Stat(std::string_view relative) const;
   Result<UniqueFd> OpenFile(std::string_view relative) const;
 
   static constexpr size_t kMaxBytes = size_t{1} << 20;
@@ -49,10 +54,11 @@ class FileRoot {
   UniqueFd fd_;
 };
 
-// The two roots of one machine.
+// The roots of one machine.
 struct MachineRoots {
   FileRoot proc;
   FileRoot sys;
+  std::optional<FileRoot> dev{};  // a recorded machine has none
 };
 
 }  // namespace idlewatt

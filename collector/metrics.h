@@ -21,6 +21,14 @@ inline constexpr Metric kHostCpuSeconds{"idlewatt_host_cpu_seconds_total",
                                         {{"mode"}},
                                         "CPU time of the host by mode, summed over all CPUs"};
 
+inline constexpr Metric kHostInputIdle = WithDecimals(
+    {"idlewatt_host_input_idle_seconds",
+     kGauge,
+     "seconds",
+     {},
+     "Time since somebody who is logged in used the keyboard, a terminal or the mouse"},
+    0);
+
 inline constexpr Metric kPowerWatts{
     "idlewatt_power_watts",
     kGauge,

@@ -11,6 +11,7 @@
 #include "collector/gpu/nvml_sampler.h"
 #include "collector/host_sampler.h"
 #include "collector/hwmon_sampler.h"
+#include "collector/input_sampler.h"
 #include "collector/process/process_sampler.h"
 #include "collector/rapl_sampler.h"
 #include "collector/self_sampler.h"
@@ -27,6 +28,7 @@ using Context = SamplerContext;
 bool Always(const Context& /*context*/) { return true; }
 bool IfTextfileDir(const Context& context) { return !context.options.textfile_dir.empty(); }
 bool OnLiveMachine(const Context& context) { return context.live; }
+bool IfDevOfLiveMachine(const Context& context) { return context.live && context.roots.dev; }
 template <const char* Name>
 bool IfPowerSource(const Context& context) {
   const std::vector<std::string>& sources = context.options.power_sources;
@@ -36,6 +38,8 @@ bool IfPowerSource(const Context& context) {
 milliseconds EveryTick(const CollectorOptions& options) { return options.interval; }
 milliseconds ThermalPeriod(const CollectorOptions& options) { return options.thermal_interval; }
 milliseconds PowerPeriod(const CollectorOptions& options) { return options.power_interval; }
+// Whether somebody is at the machine is a question of minutes.
+milliseconds InputPeriod(const CollectorOptions& /*options*/) { return std::chrono::seconds(30); }
 
 constexpr char kRapl[] = "rapl";
 constexpr char kHwmon[] = "hwmon";
@@ -107,6 +111,10 @@ constexpr auto kTable = std::to_array<SamplerRow>({
     {SocketSampler::Info, OnLiveMachine, EveryTick,
      [](const Context& c) -> std::unique_ptr<Sampler> {
        return std::make_unique<SocketSampler>(c.options.watched, c.directory, MakeSockDiagLister());
+     }},
+    {InputSampler::Info, IfDevOfLiveMachine, InputPeriod,
+     [](const Context& c) -> std::unique_ptr<Sampler> {
+       return std::make_unique<InputSampler>(*c.roots.dev, MakeLogindApi({c.system_bus}));
      }},
     {HwmonSampler::Info, Always, ThermalPeriod, MakeHwmon},
     {ThermalSampler::Info, Always, ThermalPeriod,

@@ -38,6 +38,8 @@ struct SamplerContext {
   std::shared_ptr<GpuBoard> gpu_board = std::make_shared<GpuBoard>();
   // Where another library than the system's stands for NVML; then a recorded machine has it too.
   std::string nvml_library{};
+  // The D-Bus address where systemd-logind is asked for; empty: the system bus.
+  std::string system_bus{};
 };
 
 // One row for each sampler of this folder.

@@ -64,6 +64,8 @@ class FakeSampler {
         return registry.Intern(metric, {l[0]});
       case 2:
         return registry.Intern(metric, {l[0], l[1]});
+      case 0:
+        return registry.Intern(metric, std::initializer_list<std::string_view>{});
       default:
         return registry.Intern(metric, {l[0], l[1], l[2]});
     }

@@ -475,6 +475,222 @@ TEST(AttributionTest, WithoutMeterServicesHaveNoWatts) {
   EXPECT_EQ(machine.Get(metrics::kServiceEnergyJoules, {"a", "cpu", "active"}), std::nullopt);
 }
 
+
+// A machine whose package draws 30 W while `a` uses a CPU, with a floor of 10 W that was learnt.
+class FloorShareTest : public testing::Test {
+ protected:
+  static AnalysisMachine Make(FloorShare share) {
+    AnalysisMachine machine({.attribution = {.share_floor = share}});
+    LearnFloor(machine);
+    machine.Vanish("busy");
+    machine.Run("a", 0);
+    machine.Run("b", 0, "watched");
+    machine.Run("found", 0, "discovered");
+    machine.process.Set(metrics::kServiceMemoryBytes, {"a", "supervised"}, 3e9);
+    machine.process.Set(metrics::kServiceMemoryBytes, {"found", "discovered"}, 1e9);
+    machine.Tick(seconds(5));
+    machine.Zone("package-0", 30);
+    machine.Run("a", 1);
+    return machine;
+  }
+};
+
+TEST_F(FloorShareTest, StaysWithTheHost) {
+  AnalysisMachine machine = Make(FloorShare::kHost);
+  const double floor = machine.Floor("package-0");
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.Floor("package-0") - floor, 50, 1e-9);
+  EXPECT_NEAR(machine.ServiceWatts("a").value(), 20, 1e-9);
+}
+
+TEST_F(FloorShareTest, IsBorneByNamedServicesEqually) {
+  AnalysisMachine machine = Make(FloorShare::kEqual);
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceWatts("a").value(), 20 + 5, 1e-9);
+  EXPECT_NEAR(machine.ServiceWatts("b").value(), 5, 1e-9);
+  EXPECT_NEAR(machine.ServiceWatts("found").value(), 0, 1e-9);
+}
+
+TEST_F(FloorShareTest, IsBorneByMemoryHeld) {
+  AnalysisMachine machine = Make(FloorShare::kMemory);
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceWatts("a").value(), 20 + 7.5, 1e-9);
+  EXPECT_NEAR(machine.ServiceWatts("found").value(), 2.5, 1e-9);
+}
+
+TEST_F(FloorShareTest, IsBorneByCpuTime) {
+  AnalysisMachine machine = Make(FloorShare::kCpu);
+  const double floor = machine.Floor("package-0");
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceWatts("a").value(), 30, 1e-9);
+  EXPECT_EQ(machine.Floor("package-0"), floor);
+}
+
+TEST(AttributionTest, AFloorThatIsSetIsNotLearnt) {
+  AnalysisMachine machine({.attribution = {.floor_watts = {{"package-0", 4}}}});
+  LearnFloor(machine);
+  machine.Zone("package-0", 30);
+  machine.Run("busy", 1);
+  const double floor = machine.Floor("package-0");
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.Floor("package-0") - floor, 20, 1e-9);
+  EXPECT_EQ(machine.Get(metrics::kHostFloorWatts, {"package-0"}), 4);
+}
+
+TEST(AttributionTest, AFloorLearntBeforeARestartCountsUntilAnHourHasPassed) {
+  AnalysisMachine machine;
+  machine.analyzer().Remember({.floor_watts = {{"package-0", 10}}});
+  machine.Zone("package-0", 30);
+  machine.Run("busy", 1);
+  machine.Tick();
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.Floor("package-0"), 50, 1e-9);
+  machine.TickFor(minutes(65));
+  const double floor = machine.Floor("package-0");
+  machine.Tick(seconds(5));
+  EXPECT_EQ(machine.Floor("package-0"), floor);
+}
+
+// A card beside a CPU package.
+class GpuTest : public testing::Test {
+ protected:
+  GpuTest() {
+    machine_.Run("llama", 0);
+    machine_.Run("whisper", 0);
+    machine_.UseGpu("llama", 6e9, 0);
+    machine_.UseGpu("whisper", 2e9, 0);
+    Use(0, 0);
+    machine_.Tick();
+  }
+  // The card uses so many joules until the next tick, and was busy for this share of it.
+  void Use(double joules, double ratio) {
+    machine_.nvml.Add(metrics::kEnergyJoules, {"nvml", "gpu0"}, joules);
+    machine_.nvml.Set(metrics::kGpuUtilization, {"gpu0"}, ratio);
+  }
+  double Joules(std::string_view service) const { return machine_.ServiceJoules(service, "gpu"); }
+
+  AnalysisMachine machine_;
+};
+
+TEST_F(GpuTest, AGpuAloneIsAttributed) {
+  Use(100, 0);
+  machine_.Tick(seconds(5));
+  EXPECT_NEAR(machine_.HandedOut(), 100, 1e-9);
+  EXPECT_NEAR(machine_.Get(metrics::kHostPowerWatts, {}).value(), 20, 1e-9);
+}
+
+TEST_F(GpuTest, TheFloorIsBorneByWhoHoldsItsMemory) {
+  Use(100, 0);
+  machine_.Tick(seconds(5));
+  EXPECT_NEAR(Joules("llama"), 75, 1e-9);
+  EXPECT_NEAR(Joules("whisper"), 25, 1e-9);
+  EXPECT_EQ(machine_.Floor("gpu0"), 0);
+}
+
+TEST_F(GpuTest, WhatIsAboveTheFloorGoesByTheTimeOfItsEngines) {
+  Use(100, 0);  // 20 W are the floor while memory is held
+  machine_.Tick(seconds(5));
+  Use(500, 0.8);
+  machine_.UseGpu("llama", 6e9, 1);
+  machine_.UseGpu("whisper", 2e9, 3);
+  machine_.Tick(seconds(5));
+  EXPECT_NEAR(Joules("llama"), 75 + 75 + 400.0 / 4, 1e-9);
+  EXPECT_NEAR(Joules("whisper"), 25 + 25 + 400.0 * 3 / 4, 1e-9);
+  EXPECT_EQ(machine_.Unattributed("gpu0"), 0);
+}
+
+TEST_F(GpuTest, UseThatNoServiceShowsIsUnattributed) {
+  Use(100, 0);
+  machine_.Tick(seconds(5));
+  Use(500, 0.8);  // 4 s busy, of which one is known
+  machine_.UseGpu("llama", 6e9, 1);
+  machine_.Tick(seconds(5));
+  EXPECT_NEAR(machine_.Unattributed("gpu0"), 400.0 * 3 / 4, 1e-9);
+}
+
+TEST_F(GpuTest, AnUnloadedGpuIsTheHosts) {
+  machine_.UseGpu("llama", 0, 0);
+  machine_.UseGpu("whisper", 0, 0);
+  Use(50, 0);
+  machine_.Tick(seconds(5));
+  EXPECT_NEAR(machine_.Floor("gpu0"), 50, 1e-9);
+  EXPECT_EQ(Joules("llama"), 0);
+}
+
+// Deep asleep it draws 10 W, with a model loaded 30 W.
+TEST_F(GpuTest, ALoadedGpuHasAFloorOfItsOwn) {
+  machine_.UseGpu("llama", 0, 0);
+  machine_.UseGpu("whisper", 0, 0);
+  Use(50, 0);
+  machine_.Tick(seconds(5));
+  machine_.UseGpu("llama", 6e9, 0);
+  Use(150, 0);
+  machine_.Tick(seconds(5));
+  EXPECT_NEAR(machine_.Get(metrics::kHostFloorWatts, {"gpu0"}).value(), 30, 1e-9);
+  Use(350, 0.5);
+  machine_.UseGpu("whisper", 0, 2.5);
+  machine_.Tick(seconds(5));
+  EXPECT_NEAR(Joules("llama"), 150 + 150, 1e-9);
+  EXPECT_NEAR(Joules("whisper"), 200, 1e-9);
+}
+
+TEST_F(GpuTest, IdleServicesBearTheirFloorAsIdleJoules) {
+  machine_.TickFor(minutes(1));
+  Use(100, 0);
+  machine_.Tick(seconds(5));
+  EXPECT_NEAR(machine_.ServiceJoulesIn("llama", "idle", "gpu"), 75, 1e-9);
+  EXPECT_EQ(machine_.ServiceJoulesIn("llama", "active", "gpu"), 0);
+}
+
+TEST(AttributionTest, TheWholeMachineHoldsItsGpus) {
+  AnalysisMachine machine;
+  machine.Run("a", 1);
+  machine.battery.Set(metrics::kPowerWatts, {"battery", "system"}, 60);
+  machine.nvml.Add(metrics::kEnergyJoules, {"nvml", "gpu0"}, 0);
+  machine.Tick();
+  machine.nvml.Add(metrics::kEnergyJoules, {"nvml", "gpu0"}, 100);
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.HandedOut(), 300, 1e-9);
+  EXPECT_NEAR(machine.ServiceJoules("a", "cpu"), 200, 1e-9);
+}
+
+TEST(AttributionTest, AGpuStandsBesideTheModel) {
+  AnalysisMachine machine({.attribution = {.model = PowerModel{5, 25}}});
+  machine.Run("a", 4);
+  machine.nvml.Add(metrics::kEnergyJoules, {"nvml", "gpu0"}, 0);
+  machine.Tick();
+  machine.nvml.Add(metrics::kEnergyJoules, {"nvml", "gpu0"}, 100);
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.HandedOut(), 225, 1e-9);
+}
+
+// The packages are read every fourth tick, the battery at each.
+TEST(AttributionTest, PartsThatComeInLumpsCountOnce) {
+  AnalysisMachine machine;
+  machine.Run("a", 1);
+  machine.Zone("package-0", 20);
+  machine.battery.Set(metrics::kPowerWatts, {"battery", "system"}, 30);
+  machine.Tick();
+  for (int i = 1; i <= 400; ++i) {
+    machine.rapl.due = i % 4 == 0;
+    machine.Tick(seconds(5));
+  }
+  EXPECT_NEAR(machine.HandedOut(), 30 * 2000, 30 * 20);
+}
+
+TEST(AttributionTest, EnergyOfTheMachineIsSplitByWhetherItWasIdle) {
+  AnalysisMachine machine;
+  machine.Run("a", 0);
+  machine.Port("a");
+  machine.Zone("package-0", 20);
+  machine.Tick();
+  machine.TickFor(seconds(60));
+  EXPECT_EQ(machine.Get(metrics::kHostIdle, {}), 1);
+  machine.TickFor(seconds(30));
+  EXPECT_NEAR(machine.Get(metrics::kHostEnergyJoules, {"active"}).value(), 1200, 1e-9);
+  EXPECT_NEAR(machine.Get(metrics::kHostEnergyJoules, {"idle"}).value(), 600, 1e-9);
+}
+
 // A machine on which everything that can happen does, by a fixed seed.
 class RandomMachine {
  public:

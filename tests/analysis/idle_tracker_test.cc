@@ -7,6 +7,7 @@ namespace {
 
 using std::chrono::hours;
 using std::chrono::milliseconds;
+using std::chrono::minutes;
 using std::chrono::seconds;
 
 bool IsIdle(const AnalysisMachine& machine, std::string_view service) {
@@ -165,6 +166,167 @@ TEST(IdleTrackerTest, OneNameInTwoKindsIsToldOnce) {
   machine.Tick();
   machine.TickFor(seconds(60));  // no series twice: checked at every tick
   EXPECT_TRUE(IsIdle(machine, "a"));
+}
+
+
+std::string SourceOf(const AnalysisMachine& machine, const std::string& service) {
+  std::string sources;
+  for (const SnapshotValue& v : machine.snapshot().Family(metrics::kServiceActivitySource)) {
+    if (v.series->labels[0] == service) sources += v.series->labels[1];
+  }
+  return sources;
+}
+
+TEST(IdleTrackerTest, TheBestSourceTellsAndIsShown) {
+  AnalysisMachine machine;
+  machine.Run("a", 1);
+  machine.Tick();
+  EXPECT_EQ(SourceOf(machine, "a"), "cpu");
+  machine.Port("a");
+  machine.Tick(seconds(5));
+  EXPECT_EQ(SourceOf(machine, "a"), "sockets");
+  machine.other.Set(metrics::kServiceRequests, {"a"}, 7);
+  machine.Tick(seconds(5));
+  EXPECT_EQ(SourceOf(machine, "a"), "proxy");
+}
+
+TEST(IdleTrackerTest, WithAProxyOnlyRequestsAreUse) {
+  AnalysisMachine machine;
+  machine.Run("a", 1);
+  machine.Port("a");
+  machine.other.Set(metrics::kServiceRequests, {"a"}, 7);
+  machine.other.Set(metrics::kServiceInflightRequests, {"a"}, 1);
+  machine.Tick();
+  machine.TickFor(seconds(60));
+  EXPECT_FALSE(IsIdle(machine, "a"));  // one is still answered
+  machine.other.Set(metrics::kServiceInflightRequests, {"a"}, 0);
+  machine.Port("a", 3, 1e6);
+  machine.TickFor(seconds(60));
+  EXPECT_TRUE(IsIdle(machine, "a"));
+  machine.other.Add(metrics::kServiceRequests, {"a"}, 1);
+  machine.Tick(seconds(5));
+  EXPECT_FALSE(IsIdle(machine, "a"));
+}
+
+// Somebody asks every 70 s: idle for 10 s, again and again.
+TEST(IdleTrackerTest, FlappingIsDampedAfterItWasSeenTwice) {
+  AnalysisMachine machine;
+  machine.Run("a", 0);
+  machine.Port("a");
+  machine.Tick();
+  int turns_with_idle = 0;
+  for (int turn = 0; turn < 20; ++turn) {
+    machine.TickFor(seconds(65));
+    turns_with_idle += IsIdle(machine, "a") ? 1 : 0;
+    machine.Port("a", 1);
+    machine.Tick(seconds(5));
+    EXPECT_FALSE(IsIdle(machine, "a"));
+  }
+  EXPECT_EQ(turns_with_idle, 2);
+  machine.TickFor(seconds(115));
+  EXPECT_FALSE(IsIdle(machine, "a"));
+  machine.Tick(seconds(5));
+  EXPECT_TRUE(IsIdle(machine, "a"));
+}
+
+TEST(IdleTrackerTest, ARealPauseEndsTheDamping) {
+  AnalysisMachine machine;
+  machine.Run("a", 0);
+  machine.Port("a");
+  machine.Tick();
+  for (int turn = 0; turn < 3; ++turn) {
+    machine.TickFor(seconds(65));
+    machine.Port("a", 1);
+    machine.Tick(seconds(5));
+  }
+  machine.TickFor(minutes(10));
+  machine.Port("a", 1);
+  machine.Tick(seconds(5));
+  machine.TickFor(seconds(60));
+  EXPECT_TRUE(IsIdle(machine, "a"));
+}
+
+TEST(IdleTrackerTest, TimeIsCountedByState) {
+  AnalysisMachine machine;
+  machine.Run("a", 0);
+  machine.Tick();
+  machine.TickFor(seconds(100));
+  const auto spent = [&](std::string_view state) {
+    return machine.Get(metrics::kServiceActivitySeconds, {"a", state}).value();
+  };
+  EXPECT_NEAR(spent("active"), 60, 1e-9);
+  EXPECT_NEAR(spent("idle"), 40, 1e-9);
+  machine.Suspend(hours(5));
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(spent("idle"), 45, 1e-3);
+}
+
+TEST(IdleTrackerTest, TheMachineIsIdleWhileEveryServiceIs) {
+  AnalysisMachine machine;
+  machine.Run("a", 0);
+  machine.Run("found", 0.2, "discovered");
+  machine.Tick();
+  machine.TickFor(minutes(2));
+  EXPECT_EQ(machine.Get(metrics::kHostIdle, {}), 0);
+  machine.Run("found", 0.01, "discovered");
+  machine.TickFor(minutes(1));
+  EXPECT_EQ(machine.Get(metrics::kHostIdle, {}), 1);
+}
+
+TEST(IdleTrackerTest, TheMachineIsNotIdleWhileSomebodyTypes) {
+  AnalysisMachine machine;
+  machine.Run("a", 0);
+  machine.other.Set(metrics::kHostInputIdle, {}, 59);
+  machine.Tick();
+  machine.TickFor(minutes(2));
+  EXPECT_EQ(machine.Get(metrics::kHostIdle, {}), 0);
+  machine.other.Set(metrics::kHostInputIdle, {}, 60);
+  machine.Tick(seconds(5));
+  EXPECT_EQ(machine.Get(metrics::kHostIdle, {}), 1);
+}
+
+// What an earlier run of the daemon knew of `a`, that was seen last `unseen` ago.
+AnalysisPast PastOf(const AnalysisMachine& machine, seconds unseen, seconds unused) {
+  AnalysisPast past;
+  const WallTime seen = machine.clock.Now().wall - unseen;
+  past.services["a"] = {seen - unused, seen};
+  return past;
+}
+
+TEST(IdleTrackerTest, ARestartOfTheDaemonIsNoUse) {
+  AnalysisMachine machine;
+  machine.analyzer().Remember(PastOf(machine, seconds(20), seconds(300)));
+  machine.Run("a", 0);
+  machine.Run("b", 0);
+  machine.Tick();
+  EXPECT_TRUE(IsIdle(machine, "a"));
+  EXPECT_NEAR(machine.Get(metrics::kServiceIdleSeconds, {"a"}).value(), 320, 1e-9);
+  EXPECT_FALSE(IsIdle(machine, "b"));
+}
+
+TEST(IdleTrackerTest, WhatMayHaveBeenUsedUnseenIsNotTakenForIdle) {
+  AnalysisMachine machine;
+  machine.analyzer().Remember(PastOf(machine, seconds(61), seconds(300)));
+  machine.Run("a", 0);
+  machine.Tick();
+  EXPECT_FALSE(IsIdle(machine, "a"));
+}
+
+TEST(IdleTrackerTest, AServiceThatWasStartedMeanwhileBeginsAnew) {
+  AnalysisMachine machine;
+  machine.analyzer().Remember(PastOf(machine, seconds(20), seconds(300)));
+  machine.Run("a", 0);
+  machine.other.Set(metrics::kServiceUptime, {"a"}, 19);
+  machine.Tick();
+  EXPECT_FALSE(IsIdle(machine, "a"));
+}
+
+TEST(IdleTrackerTest, AClockThatWasSetBackTellsNothingOfThePast) {
+  AnalysisMachine machine;
+  machine.analyzer().Remember(PastOf(machine, seconds(-20), seconds(300)));
+  machine.Run("a", 0);
+  machine.Tick();
+  EXPECT_FALSE(IsIdle(machine, "a"));
 }
 
 TEST(ServiceCpuRatioTest, IsNothingAtFirstAndThenTheSumOfModes) {

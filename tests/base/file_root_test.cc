@@ -110,6 +110,15 @@ TEST_F(FileRootTest, ALinkGivesItsTargetEvenWhenItIsNotThere) {
   EXPECT_FALSE(root.Exists("exe"));
 }
 
+TEST_F(FileRootTest, TheStateOfAFileIsItsOwnAndThatOfALinkTheLinks) {
+  tree.Write("f", "four");
+  tree.Link("dangling", "absent");
+  EXPECT_EQ(root.Stat("f")->st_size, 4);
+  EXPECT_TRUE(S_ISREG(root.Stat("f")->st_mode));
+  EXPECT_TRUE(S_ISLNK(root.Stat("dangling")->st_mode));
+  EXPECT_EQ(root.Stat("absent").error().code, ErrorCode::kGone);
+}
+
 TEST_F(FileRootTest, ANameThatIsTooLongIsNotCutToAnother) {
   std::string folder = "d";
   while (folder.size() < 4000) folder += "/./././././././";

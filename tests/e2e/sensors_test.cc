@@ -26,6 +26,7 @@ TEST(SensorsTest, ShowsWhatALaptopWithTwoBatteriesHas) {
   EXPECT_THAT(sensors.output(), ContainsRegex("rapl +ok .* energy of package-0"));
   EXPECT_THAT(sensors.output(), ContainsRegex("battery:BAT0 +ok .* charge, power"));
   EXPECT_THAT(sensors.output(), ContainsRegex("battery:BAT1 +ok .* charge .not discharging."));
+  EXPECT_THAT(sensors.output(), ContainsRegex("input +ok +30s "));
   EXPECT_THAT(sensors.output(), ContainsRegex("hwmon:BAT0-acpi-0 +ok .* 2 sensors"));
 }
 
