@@ -40,7 +40,7 @@ void IdleIntervals::Update(const Snapshot& snapshot, const ServiceTable& service
       subject = Subject();
       subject.row.service = row.name;
     }
-    if (row.seen == now) subject.configured = row.configured;
+    if (row.running) subject.configured = row.configured;
     if (cut != nullptr) End(subject, cut);
     const Meter meter{snapshot.time.wall, energy.Joules(number), energy.CpuSeconds(number)};
     Follow(subject, idle.IsIdle(number), row.running, meter, row.memory_bytes, now);

@@ -1,5 +1,9 @@
 #include <benchmark/benchmark.h>
 
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -7,6 +11,21 @@
 #include "collector/frame.h"
 #include "collector/metrics.h"
 #include "collector/snapshot.h"
+
+namespace {
+
+// Allocations of this process so far.
+std::atomic<int64_t> allocations = 0;
+
+}  // namespace
+
+void* operator new(size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t /*size*/) noexcept { std::free(memory); }
 
 namespace idlewatt {
 namespace {
@@ -28,7 +47,9 @@ class BusyMachine {
       readings.Add(metrics::kHostCpuSeconds, {mode}, 10 * count);
     }
     for (int i = 0; i < services_; ++i) AddService(i, count, readings);
-    for (int i = 0; i < zones_; ++i) {
+    readings.Add(metrics::kEnergyJoules, {"nvml", "gpu0"}, 70 * count);
+    readings.Add(metrics::kGpuUtilization, {"gpu0"}, 0.4);
+    for (int i = 1; i < zones_; ++i) {
       std::string domain = i % 2 == 0 ? "package-" : "dram-";
       domain += std::to_string(i / 2);
       readings.Add(metrics::kEnergyJoules, {"rapl", domain}, 50 * count);
@@ -49,6 +70,11 @@ class BusyMachine {
     readings.Add(metrics::kServiceProcesses, {name, kind}, 3);
     readings.Add(metrics::kServiceThreads, {name, kind}, 9);
     if (i % 2 != 0) return;
+    readings.Add(metrics::kServiceGpuMemoryBytes, {name, kind, "gpu0"}, 1e8);
+    readings.Add(metrics::kServiceGpuSeconds, {name, kind, "gpu0"}, 0.05 * count);
+    for (const std::string_view state : {"starting", "ready", "failed"}) {
+      readings.Add(metrics::kServiceState, {name, state}, state == "ready" ? 1 : 0);
+    }
     readings.Add(metrics::kServiceConnectionsSeen, {name}, 1);
     readings.Add(metrics::kServiceNetworkBytes, {name, "in"}, 1000);
     readings.Add(metrics::kServiceNetworkBytes, {name, "out"}, 1000);
@@ -75,22 +101,27 @@ void BM_Analyzer_Tick(benchmark::State& state) {  // NOLINT(readability-identifi
   BusyMachine machine(static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
   Analyzer analyzer{AnalysisOptions()};
   Readings derived(machine.registry());
-  for (int i = 0; i < 30; ++i) {  // until half of them are idle and have alerts
+  for (int i = 0; i < 800; ++i) {  // more than an hour: half of them are idle and have alerts
     derived.Clear();
     analyzer.Analyze(machine.NextTick(), derived);
     machine.TakeBack(derived);
   }
+  int64_t allocated = 0;
   for (auto _ : state) {  // NOLINT(clang-analyzer-deadcode.DeadStores)
     state.PauseTiming();
     const Snapshot& snapshot = machine.NextTick();
     derived.Clear();
+    const int64_t before = allocations;
     state.ResumeTiming();
     analyzer.Analyze(snapshot, derived);
     state.PauseTiming();
+    allocated += allocations - before;
     machine.TakeBack(derived);
     state.ResumeTiming();
   }
   state.counters["samples"] = static_cast<double>(derived.samples.size());
+  state.counters["allocations"] =
+      benchmark::Counter(static_cast<double>(allocated), benchmark::Counter::kAvgIterations);
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(derived.samples.size()));
 }
 BENCHMARK(BM_Analyzer_Tick)

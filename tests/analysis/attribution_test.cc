@@ -475,12 +475,12 @@ TEST(AttributionTest, WithoutMeterServicesHaveNoWatts) {
   EXPECT_EQ(machine.Get(metrics::kServiceEnergyJoules, {"a", "cpu", "active"}), std::nullopt);
 }
 
-
 // A machine whose package draws 30 W while `a` uses a CPU, with a floor of 10 W that was learnt.
 class FloorShareTest : public testing::Test {
  protected:
-  static AnalysisMachine Make(FloorShare share) {
-    AnalysisMachine machine({.attribution = {.share_floor = share}});
+  AnalysisMachine& Make(FloorShare share) {
+    AnalysisMachine& machine =
+        machine_.emplace(AnalysisOptions{.attribution = {.share_floor = share}});
     LearnFloor(machine);
     machine.Vanish("busy");
     machine.Run("a", 0);
@@ -493,10 +493,13 @@ class FloorShareTest : public testing::Test {
     machine.Run("a", 1);
     return machine;
   }
+
+ private:
+  std::optional<AnalysisMachine> machine_;
 };
 
 TEST_F(FloorShareTest, StaysWithTheHost) {
-  AnalysisMachine machine = Make(FloorShare::kHost);
+  AnalysisMachine& machine = Make(FloorShare::kHost);
   const double floor = machine.Floor("package-0");
   machine.Tick(seconds(5));
   EXPECT_NEAR(machine.Floor("package-0") - floor, 50, 1e-9);
@@ -504,7 +507,7 @@ TEST_F(FloorShareTest, StaysWithTheHost) {
 }
 
 TEST_F(FloorShareTest, IsBorneByNamedServicesEqually) {
-  AnalysisMachine machine = Make(FloorShare::kEqual);
+  AnalysisMachine& machine = Make(FloorShare::kEqual);
   machine.Tick(seconds(5));
   EXPECT_NEAR(machine.ServiceWatts("a").value(), 20 + 5, 1e-9);
   EXPECT_NEAR(machine.ServiceWatts("b").value(), 5, 1e-9);
@@ -512,14 +515,14 @@ TEST_F(FloorShareTest, IsBorneByNamedServicesEqually) {
 }
 
 TEST_F(FloorShareTest, IsBorneByMemoryHeld) {
-  AnalysisMachine machine = Make(FloorShare::kMemory);
+  AnalysisMachine& machine = Make(FloorShare::kMemory);
   machine.Tick(seconds(5));
   EXPECT_NEAR(machine.ServiceWatts("a").value(), 20 + 7.5, 1e-9);
   EXPECT_NEAR(machine.ServiceWatts("found").value(), 2.5, 1e-9);
 }
 
 TEST_F(FloorShareTest, IsBorneByCpuTime) {
-  AnalysisMachine machine = Make(FloorShare::kCpu);
+  AnalysisMachine& machine = Make(FloorShare::kCpu);
   const double floor = machine.Floor("package-0");
   machine.Tick(seconds(5));
   EXPECT_NEAR(machine.ServiceWatts("a").value(), 30, 1e-9);
@@ -539,7 +542,9 @@ TEST(AttributionTest, AFloorThatIsSetIsNotLearnt) {
 
 TEST(AttributionTest, AFloorLearntBeforeARestartCountsUntilAnHourHasPassed) {
   AnalysisMachine machine;
-  machine.analyzer().Remember({.floor_watts = {{"package-0", 10}}});
+  AnalysisPast past;
+  past.floor_watts["package-0"] = 10;
+  machine.analyzer().Remember(std::move(past));
   machine.Zone("package-0", 30);
   machine.Run("busy", 1);
   machine.Tick();

@@ -168,7 +168,6 @@ TEST(IdleTrackerTest, OneNameInTwoKindsIsToldOnce) {
   EXPECT_TRUE(IsIdle(machine, "a"));
 }
 
-
 std::string SourceOf(const AnalysisMachine& machine, const std::string& service) {
   std::string sources;
   for (const SnapshotValue& v : machine.snapshot().Family(metrics::kServiceActivitySource)) {
