@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 
+#include "analysis/say.h"
 #include "base/duration.h"
 
 namespace idlewatt {
@@ -19,15 +19,10 @@ constexpr double kGibibyte = 1024.0 * 1024 * 1024;
 // A service that holds less is no loaded model.
 constexpr double kModelBytes = kGibibyte;
 constexpr double kModelGpuBytes = kGibibyte / 4;
+// A share that is not shown as 0.0 W.
+constexpr double kLeastShare = 0.05;
 // Less than this above the baseline is no finding, whatever its share.
 constexpr double kLeastWatts = 1;
-
-template <typename... Args>
-void Say(std::string& text, const char* format, Args... args) {
-  std::array<char, 256> buffer{};
-  std::snprintf(buffer.data(), buffer.size(), format, args...);
-  text += buffer.data();
-}
 
 Finding Found(std::optional<double> value) {
   if (!value) return {Kind::kUnknown, 0};
@@ -49,14 +44,14 @@ void SayPower(const AlertView& view, size_t service, std::string& text) {
   Say(text, " It draws %.1f W, %.0f Wh a day%s.", *watts, *watts * 24, Estimated(view));
 }
 
-// The idle service that draws most; nothing when none draws anything.
+// The idle service that draws most; nothing when none draws anything worth telling of.
 std::optional<size_t> LargestIdle(const AlertView& view) {
   std::optional<size_t> largest;
-  double most = 0;
+  double most = kLeastShare;
   for (const size_t number : view.services.order()) {
     if (!view.idle.IsIdle(number)) continue;
     const double watts = view.energy.Watts(number).value_or(0);
-    if (watts <= most) continue;
+    if (watts < most) continue;
     most = watts;
     largest = number;
   }
@@ -105,7 +100,7 @@ Finding FindMemoryGrowth(const AlertView& view, size_t service) {
   const ServiceRow& row = view.services[service];
   if (!row.running || !row.configured) return {};
   const std::optional<MemoryGrowth> growth = view.trends.Growth(service);
-  if (!growth) return {Kind::kUnknown, 0};
+  if (!growth) return {view.trends.BeganAnew(service) ? Kind::kNone : Kind::kUnknown, 0};
   if (!growth->IsSteady()) return {};
   return {Kind::kValue, growth->bytes_per_hour / kMegabyte};
 }
@@ -116,14 +111,13 @@ void DescribeMemoryGrowth(const AlertView& view, size_t service, double value, d
   Say(text.summary, "memory of %s grows by %.0f MB an hour (limit %g MB)", name, value, threshold);
   Say(text.advice, "look for a leak in %s", name);
   if (const std::optional<MemoryGrowth> growth = view.trends.Growth(service)) {
-    Say(text.advice, ": from %.0f to %.0f MB within %s, in a line rather than a step",
-        growth->first_bytes / kMegabyte, growth->last_bytes / kMegabyte,
-        FormatDuration(growth->span).c_str());
+    Say(text.advice, ": what it holds at least rose from %.0f to %.0f MB, and not by a step",
+        growth->first_bytes / kMegabyte, growth->last_bytes / kMegabyte);
   }
 }
 
 Finding FindThermalPressure(const AlertView& view, size_t /*service*/) {
-  if (!view.thermal.state()) return {};
+  if (!view.thermal.state()) return {Kind::kAbsent, 0};
   return {Kind::kValue, static_cast<double>(view.thermal.state()->level)};
 }
 

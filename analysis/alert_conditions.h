@@ -35,6 +35,7 @@ struct AlertView {
 struct Finding {
   enum class Kind {
     kNone,     // it does not apply: the service is used, or gone
+    kAbsent,   // nothing tells of it: as kNone, but after a start the sources come one by one
     kUnknown,  // it applies, but its value is not there: an alert stays as it is
     kValue,
   };

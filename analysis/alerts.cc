@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "analysis/metrics.h"
+#include "analysis/say.h"
 #include "base/text.h"
 
 namespace idlewatt {
@@ -26,6 +27,9 @@ bool IsOver(double value, double threshold, bool below, bool of_levels) {
   const double margin = std::abs(threshold) * kHysteresis;
   return below ? value >= threshold + margin : value <= threshold - margin;
 }
+
+// On the boot clock as it runs now.
+BootTime BootTimeOf(WallTime time, TimePoint now) { return now.boot - (now.wall - time); }
 
 // What is kept of the matches of a rule's series, before those that ended are forgotten.
 constexpr size_t kMostMatches = 10'000;
@@ -70,7 +74,13 @@ AlertEngine::AlertEngine(std::vector<AlertRule> rules) {
 }
 
 void AlertEngine::Remember(std::vector<AlertStatus> firing) {
-  for (AlertStatus& status : firing) remembered_.push_back({std::move(status), {}, {}});
+  for (AlertStatus& status : firing) remembered_.push_back({std::move(status), {}});
+}
+
+void AlertEngine::Begin(TimePoint now) {
+  first_ = now.boot;
+  for (Remembered& one : remembered_) one.entered = BootTimeOf(one.status.since, now);
+  for (Rule& rule : rules_) MakeSubject(rule, rule.machine, "", now);
 }
 
 bool AlertEngine::IsWanted(const Rule& rule, std::string_view service) const {
@@ -85,32 +95,40 @@ bool AlertEngine::IsWanted(const Rule& rule, std::string_view service) const {
   return last != rules_.rend() && &*last == &rule;
 }
 
-void AlertEngine::MakeSubject(const Rule& rule, Subject& subject, std::string_view service,
+void AlertEngine::MakeSubject(Rule& rule, Subject& subject, std::string_view service,
                               TimePoint now) {
+  // The service may have had another number before, under which it is still told of as resolved.
+  for (Subject& other : rule.services) {
+    if (other.service == service) other = Subject();
+  }
   subject = Subject();
   subject.service = service;
   subject.wanted = IsWanted(rule, service);
-  if (!subject.wanted) return;
+  if (subject.wanted) TakeBack(rule, subject, now);
+}
+
+void AlertEngine::TakeBack(const Rule& rule, Subject& subject, TimePoint now) {
   std::erase_if(remembered_, [&](const Remembered& remembered) {
     const AlertStatus& status = remembered.status;
-    if (status.alert != rule.rule.name || status.service != service) return false;
+    if (status.alert != rule.rule.name || status.service != subject.service) return false;
     for (size_t i = 0; i < kSeverities; ++i) {
       if (status.severity != kSeverityNames[i] || !rule.thresholds[i]) continue;
+      // One that was resolved meanwhile has only been waiting to be forgotten.
+      if (status.state != AlertState::kFiring) return true;
       Alert& alert = subject.alerts[i];
       alert.state = AlertState::kFiring;
-      alert.entered = {status.since, now.boot - (now.wall - status.since)};
+      alert.entered = {status.since, BootTimeOf(status.since, now)};
       alert.value = status.value;
       alert.text = {status.summary, status.advice};
+      return true;
     }
-    return true;
+    return false;
   });
 }
 
 void AlertEngine::Update(const AlertView& view, Readings& out) {
   const TimePoint now = view.snapshot.time;
-  if (!std::exchange(started_, true)) {
-    for (Rule& rule : rules_) MakeSubject(rule, rule.machine, "", now);
-  }
+  if (!first_) Begin(now);
   for (Rule& rule : rules_) {
     rule.services.resize(view.services.size());
     for (const size_t number : view.services.order()) {
@@ -127,7 +145,7 @@ void AlertEngine::UpdateRule(Rule& rule, const AlertView& view, Readings& out) {
   if (rule.builtin == nullptr) FindWorst(rule, view);
   const bool of_machine = rule.builtin == nullptr || rule.builtin->of_machine;
   if (of_machine && rule.machine.wanted) {
-    Judge(rule, rule.machine, view, kMachine);
+    Judge(rule, rule.machine, Find(rule, view, kMachine), view, kMachine);
     const bool told = rule.builtin != nullptr || rule.machine_worst.series != nullptr;
     Publish(rule, rule.machine, told, now, out);
   }
@@ -136,9 +154,16 @@ void AlertEngine::UpdateRule(Rule& rule, const AlertView& view, Readings& out) {
     Subject& subject = rule.services[number];
     if (!subject.wanted) continue;
     const ServiceRow& row = view.services[number];
-    Judge(rule, subject, view, number);
+    Judge(rule, subject, Find(rule, view, number), view, number);
     const bool told = rule.builtin != nullptr || rule.worst[number].series != nullptr;
     Publish(rule, subject, told && row.configured && row.seen == now, now, out);
+  }
+  // Services that the table has forgotten, which after a long sleep may come without a warning.
+  for (size_t number = 0; number < rule.services.size(); ++number) {
+    Subject& subject = rule.services[number];
+    if (!subject.wanted || subject.judged == now) continue;
+    Judge(rule, subject, {}, view, number);
+    Publish(rule, subject, false, now, out);
   }
 }
 
@@ -162,12 +187,23 @@ void AlertEngine::FindWorst(Rule& rule, const AlertView& view) {
   }
 }
 
-Finding AlertEngine::Find(const Rule& rule, const AlertView& view, size_t service) {
-  if (rule.builtin != nullptr) return rule.builtin->find(view, service);
-  const Worst& worst = service == kMachine ? rule.machine_worst : rule.worst[service];
-  if (worst.series == nullptr) return {};
-  if (!worst.value) return {Finding::Kind::kUnknown, 0};
-  return {Finding::Kind::kValue, *worst.value};
+Finding AlertEngine::Find(const Rule& rule, const AlertView& view, size_t service) const {
+  using Kind = Finding::Kind;
+  Finding finding;
+  if (rule.builtin != nullptr) {
+    finding = rule.builtin->find(view, service);
+  } else {
+    const Worst& worst = service == kMachine ? rule.machine_worst : rule.worst[service];
+    finding.kind = worst.series == nullptr ? Kind::kAbsent
+                   : worst.value           ? Kind::kValue
+                                           : Kind::kUnknown;
+    finding.value = worst.value.value_or(0);
+  }
+  if (finding.kind == Kind::kAbsent) {
+    const bool may_come = view.snapshot.time.boot - *first_ < kRememberFor;
+    finding.kind = may_come ? Kind::kUnknown : Kind::kNone;
+  }
+  return finding;
 }
 
 void AlertEngine::Describe(const Rule& rule, const AlertView& view, size_t service,
@@ -180,11 +216,10 @@ void AlertEngine::Describe(const Rule& rule, const AlertView& view, size_t servi
   }
   const Worst& worst = service == kMachine ? rule.machine_worst : rule.worst[service];
   const Metric& metric = *worst.series->metric;
-  std::array<char, 96> numbers{};
-  std::snprintf(numbers.data(), numbers.size(), " is %g%s, %s the limit of %g", alert.value,
-                metric.kind == MetricKind::kCounter ? " a second" : "",
-                rule.rule.below ? "below" : "above", threshold);
-  alert.text.summary = worst.series->ToString() + numbers.data();
+  worst.series->AppendTo(alert.text.summary);
+  Say(alert.text.summary, " is %g%s, %s the limit of %g", alert.value,
+      metric.kind == MetricKind::kCounter ? " a second" : "", rule.rule.below ? "below" : "above",
+      threshold);
   alert.text.advice = rule.rule.advice;
 }
 
@@ -193,9 +228,10 @@ void AlertEngine::Move(Alert& alert, AlertState state, TimePoint now) {
   alert.entered = now;
 }
 
-void AlertEngine::Judge(const Rule& rule, Subject& subject, const AlertView& view, size_t service) {
+void AlertEngine::Judge(const Rule& rule, Subject& subject, const Finding& finding,
+                        const AlertView& view, size_t service) {
   const TimePoint now = view.snapshot.time;
-  const Finding finding = Find(rule, view, service);
+  subject.judged = now.boot;
   const bool of_levels = rule.builtin != nullptr && rule.builtin->of_levels;
   const bool known = finding.kind == Finding::Kind::kValue;
   for (size_t i = 0; i < kSeverities; ++i) {
@@ -238,14 +274,15 @@ void AlertEngine::Publish(const Rule& rule, Subject& subject, bool always, BootT
 }
 
 void AlertEngine::AgeRemembered(TimePoint now) {
+  if (now.boot - *first_ < kRememberFor) return;
   std::erase_if(remembered_, [&](Remembered& remembered) {
-    if (!remembered.first) remembered.first = now;
-    if (!remembered.resolved && now.boot - remembered.first->boot >= kRememberFor) {
-      remembered.resolved = now;
-      remembered.status.state = AlertState::kResolved;
-      remembered.status.since = now.wall;
+    AlertStatus& status = remembered.status;
+    if (status.state == AlertState::kFiring) {
+      status.state = AlertState::kResolved;
+      status.since = now.wall;
+      remembered.entered = now.boot;
     }
-    return remembered.resolved && now.boot - remembered.resolved->boot >= kTellResolved;
+    return now.boot - remembered.entered >= kTellResolved;
   });
 }
 
@@ -267,13 +304,13 @@ std::vector<AlertStatus> AlertEngine::Statuses() const {
     add(rule, rule.machine);
     for (const Subject& subject : rule.services) add(rule, subject);
   }
+  for (const Remembered& one : remembered_) active.push_back({one.entered, one.status});
   // By the boot clock: the wall clock of `since` may have jumped.
   std::stable_sort(active.begin(), active.end(),
                    [](const auto& a, const auto& b) { return a.first > b.first; });
   std::vector<AlertStatus> statuses;
-  statuses.reserve(active.size() + remembered_.size());
+  statuses.reserve(active.size());
   for (auto& [entered, status] : active) statuses.push_back(std::move(status));
-  for (const Remembered& remembered : remembered_) statuses.push_back(remembered.status);
   return statuses;
 }
 

@@ -59,7 +59,7 @@ struct AlertStatus {
 // condition does not apply any more: the service is used, stopped or gone. Resolved ones are told
 // of for 15 minutes. Of several rules with one name, the last that names a service counts for it.
 // A rule of a metric has one alert for each service that its series name, for the worst of them;
-// series of no service are the machine's.
+// series of no service are the machine's. At a tick like the one before nothing is allocated.
 // Threads: one.
 class AlertEngine {
  public:
@@ -90,6 +90,7 @@ class AlertEngine {
   struct Subject {
     bool wanted = false;
     std::string service;
+    BootTime judged;  // last
     std::array<Alert, kSeverities> alerts;
   };
   // The worst series of a rule of a metric in this tick.
@@ -108,18 +109,21 @@ class AlertEngine {
     Worst machine_worst;
     std::vector<Worst> worst;  // by the number of the service
   };
+  // Of a service that is not seen yet, or of a rule that is no more.
   struct Remembered {
     AlertStatus status;
-    std::optional<TimePoint> first;  // the first tick after the start
-    std::optional<TimePoint> resolved;
+    BootTime entered;  // the state it is in
   };
 
-  void MakeSubject(const Rule& rule, Subject& subject, std::string_view service, TimePoint now);
+  void Begin(TimePoint now);
+  void MakeSubject(Rule& rule, Subject& subject, std::string_view service, TimePoint now);
+  void TakeBack(const Rule& rule, Subject& subject, TimePoint now);
   bool IsWanted(const Rule& rule, std::string_view service) const;
   void UpdateRule(Rule& rule, const AlertView& view, Readings& out);
   static void FindWorst(Rule& rule, const AlertView& view);
-  static Finding Find(const Rule& rule, const AlertView& view, size_t service);
-  static void Judge(const Rule& rule, Subject& subject, const AlertView& view, size_t service);
+  Finding Find(const Rule& rule, const AlertView& view, size_t service) const;
+  static void Judge(const Rule& rule, Subject& subject, const Finding& finding,
+                    const AlertView& view, size_t service);
   static void Describe(const Rule& rule, const AlertView& view, size_t service, double threshold,
                        Alert& alert);
   static void Move(Alert& alert, AlertState state, TimePoint now);
@@ -128,7 +132,7 @@ class AlertEngine {
 
   std::vector<Rule> rules_;
   std::vector<Remembered> remembered_;
-  bool started_ = false;
+  std::optional<BootTime> first_;  // tick
 };
 
 }  // namespace idlewatt

@@ -46,7 +46,7 @@ Analyzer::Analyzer(AnalysisOptions options)
 
 void Analyzer::Remember(AnalysisPast past) {
   idle_.Remember(std::move(past.services));
-  trends_.Remember(std::move(past.memory));
+  trends_.Remember(std::move(past.memory), std::move(past.restarts));
   attribution_.Remember(std::move(past.floor_watts));
   sensors_.Remember(std::move(past.sources));
   alerts_.Remember(std::move(past.firing));
@@ -69,6 +69,14 @@ void Analyzer::Analyze(const Snapshot& snapshot, Readings& out) {
   thermal_.Update(snapshot, out);
   alerts_.Update({snapshot, services_, idle_, attribution_, trends_, thermal_, sensors_, baseline_},
                  out);
+}
+
+std::vector<SourceStatus> Analyzer::Sources() const {
+  std::vector<SourceStatus> sources;
+  if (std::optional<SourceStatus> model = power_.Source()) sources.push_back(std::move(*model));
+  sources.push_back(thermal_.Source());
+  for (SourceStatus& source : sources) source.sampler = Info().name;
+  return sources;
 }
 
 // The power that alerts look at: that of a battery would tell of the screen.

@@ -32,6 +32,7 @@ struct AnalysisOptions {
 struct AnalysisPast {
   std::map<std::string, IdleTracker::Past, std::less<>> services;
   std::vector<ServiceTrends::PastMemory> memory;
+  ServiceTrends::PastRestarts restarts;
   std::map<std::string, double, std::less<>> floor_watts;  // learnt; by domain
   std::map<std::string, WallTime, std::less<>> sources;    // when they could be read last
   std::vector<AlertStatus> firing;
@@ -53,9 +54,12 @@ class Analyzer {
   void SetBaseline(std::optional<Baseline> baseline) { baseline_.Set(std::move(baseline)); }
 
   // Appends the derived samples of the tick in `snapshot`, which holds the samples of that tick.
+  // Allocates for what is new alone: a service, a series, a longer text.
   void Analyze(const Snapshot& snapshot, Readings& out);
   // Of the last tick.
   const ThermalPressure& thermal() const { return thermal_; }
+  // What the analysis itself reads, or why it can't: rows of `idlewatt sensors`.
+  std::vector<SourceStatus> Sources() const;
   std::vector<AlertStatus> Alerts() const { return alerts_.Statuses(); }
   // Idle intervals that ended in the last tick, or went on for a minute; see IdleIntervals.
   std::span<const IdleInterval> Intervals() const { return intervals_.changed(); }

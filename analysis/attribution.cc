@@ -184,9 +184,24 @@ double Attribution::FloorJoules(Step& step, size_t estimator, bool unused, bool 
   return std::clamp(watts.value_or(0) * step.measured.seconds, 0.0, step.joules);
 }
 
+// Of `all` seconds of use the services show `known`.
+template <typename Used>
+void Attribution::ShareByUse(Step& step, double joules, double known, double all,
+                             const ServiceTable& services, Used used) {
+  step.domain.rest->unattributed_joules += all > 0 ? joules * (1 - known / all) : joules;
+  if (all <= 0) return;
+  for (const size_t number : services.order()) {
+    if (!services[number].measured) continue;
+    const ByState seconds = used(number);
+    for (size_t state = 0; state < kStates; ++state) {
+      if (seconds[state] > 0) Give(step, number, state, joules * seconds[state] / all);
+    }
+  }
+}
+
 void Attribution::ShareByCpu(Step& step, const ServiceTable& services, BootTime now) {
   const auto used = [&](size_t number) -> ByState {
-    const ByState& before = number < step.domain.used.size() ? step.domain.used[number] : ByState{};
+    const ByState before = step.domain.UsedBefore(number);
     const ByState& total = accounts_[number].cpu_seconds;
     return {total[0] - before[0], total[1] - before[1]};
   };
@@ -200,15 +215,7 @@ void Attribution::ShareByCpu(Step& step, const ServiceTable& services, BootTime 
   const double all = std::max(busy, known);
   const bool unused = host_known && busy / step.measured.seconds <= kUnusedCpus;
   const double floor = FloorJoules(step, 0, unused, host_known && all <= 0, now);
-  const double dynamic = step.joules - floor;
-  step.domain.rest->unattributed_joules += all > 0 ? dynamic * (1 - known / all) : dynamic;
-  for (const size_t number : services.order()) {
-    if (!services[number].measured || all <= 0) continue;
-    const ByState seconds = used(number);
-    for (size_t state = 0; state < kStates; ++state) {
-      if (seconds[state] > 0) Give(step, number, state, dynamic * seconds[state] / all);
-    }
-  }
+  ShareByUse(step, step.joules - floor, known, all, services, used);
   ShareFloor(step, floor, services);
 }
 
@@ -228,8 +235,7 @@ void Attribution::ShareFloor(Step& step, double joules, const ServiceTable& serv
       break;
     case FloorShare::kCpu:
       shared = ShareByWeight(step, joules, services, [&](size_t number) {
-        const ByState before =
-            number < step.domain.used.size() ? step.domain.used[number] : ByState{};
+        const ByState before = step.domain.UsedBefore(number);
         return Sum(accounts_[number].cpu_seconds) - Sum(before);
       });
       break;
@@ -264,7 +270,7 @@ void Attribution::ShareByGpu(Step& step, const Snapshot& snapshot, const Service
   const auto used = [&](size_t number) -> ByState {
     const Account& account = accounts_[number];
     if (!gpu || *gpu >= account.gpu_seconds.size()) return {};
-    const ByState& before = number < step.domain.used.size() ? step.domain.used[number] : ByState{};
+    const ByState before = step.domain.UsedBefore(number);
     const ByState& total = account.gpu_seconds[*gpu];
     return {total[0] - before[0], total[1] - before[1]};
   };
@@ -281,15 +287,7 @@ void Attribution::ShareByGpu(Step& step, const Snapshot& snapshot, const Service
   const double all = std::max(known, busy * step.measured.seconds);
   const double floor =
       FloorJoules(step, held > 0 ? 1 : 0, nothing_ran, nothing_ran, snapshot.time.boot);
-  const double dynamic = step.joules - floor;
-  step.domain.rest->unattributed_joules += all > 0 ? dynamic * (1 - known / all) : dynamic;
-  for (const size_t number : services.order()) {
-    if (!services[number].measured || all <= 0) continue;
-    const ByState seconds = used(number);
-    for (size_t state = 0; state < kStates; ++state) {
-      if (seconds[state] > 0) Give(step, number, state, dynamic * seconds[state] / all);
-    }
-  }
+  ShareByUse(step, step.joules - floor, known, all, services, used);
   if (!ShareByWeight(step, floor, services, memory)) step.domain.rest->floor_joules += floor;
 }
 

@@ -115,6 +115,10 @@ class Attribution {
     std::optional<double> all_watts;      // in its last step; as far as it counts
     std::array<FloorEstimator, 2> floor;  // a GPU whose memory somebody holds has another one
     Rest* rest = nullptr;
+    // What a service had used at the last step.
+    ByState UsedBefore(size_t service) const {
+      return service < used.size() ? used[service] : ByState{};
+    }
   };
   // A step of a domain while it is shared out.
   struct Step {
@@ -134,6 +138,9 @@ class Attribution {
   void ShareByGpu(Step& step, const Snapshot& snapshot, const ServiceTable& services);
   double FloorJoules(Step& step, size_t estimator, bool unused, bool nothing_ran, BootTime now);
   void ShareFloor(Step& step, double joules, const ServiceTable& services);
+  template <typename Used>
+  void ShareByUse(Step& step, double joules, double known, double all, const ServiceTable& services,
+                  Used used);
   template <typename Weight>
   bool ShareByWeight(Step& step, double joules, const ServiceTable& services, Weight weight);
   void Give(Step& step, size_t service, size_t state, double joules);

@@ -224,15 +224,8 @@ void PowerLedger::FromWatts(const Snapshot& snapshot, Readings& out) {
 }
 
 void PowerLedger::FromModel(const Snapshot& snapshot, Readings& out) {
-  if (IsMachineMeasured(used_)) return;
-  if (!model_) {
-    out.AddRefused(
-        "model", "estimated power of the machine",
-        Error{ErrorCode::kNoData, "model", 0, "nothing measures power, and no model is set"},
-        "set idle_watts and max_watts in [collector.power.model]");
-    return;
-  }
-  out.AddSource("model", "estimated power of the machine, from CPU use");
+  measured_ = IsMachineMeasured(used_);
+  if (measured_ || !model_) return;
   auto& item = DomainOf(KeyView("model", "system"));
   auto& [key, domain] = item;
   DomainEnergy row{key.first, key.second};
@@ -247,6 +240,19 @@ void PowerLedger::FromModel(const Snapshot& snapshot, Readings& out) {
   }
   AddEnergy(item, snapshot.time.boot, out);
   used_.push_back(row);
+}
+
+std::optional<SourceStatus> PowerLedger::Source() const {
+  if (measured_) return std::nullopt;
+  SourceStatus source{"model", "estimated power of the machine", {}, {}};
+  if (model_) {
+    source.gives += ", from CPU use";
+  } else {
+    source.error =
+        Error{ErrorCode::kNoData, "model", 0, "nothing measures power, and no model is set"};
+    source.remedy = "set idle_watts and max_watts in [collector.power.model]";
+  }
+  return source;
 }
 
 }  // namespace idlewatt

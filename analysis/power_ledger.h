@@ -65,6 +65,8 @@ class PowerLedger {
   std::span<const DomainEnergy> Update(const Snapshot& snapshot, Readings& out);
   // As of the last tick.
   const AwakeClock& awake() const { return awake_; }
+  // The model as a source, as of the last tick; nothing where it is not needed.
+  std::optional<SourceStatus> Source() const;
 
  private:
   struct Domain {
@@ -104,6 +106,7 @@ class PowerLedger {
   AwakeClock awake_;
   Domains domains_;
   std::vector<DomainEnergy> used_;  // of this tick
+  bool measured_ = true;            // CPUs or machine, by a meter
 };
 
 // What the machine draws now, each joule once; nothing where nothing measures.

@@ -11,12 +11,11 @@ namespace {
 // As long as a series is kept after it was given last.
 constexpr std::chrono::hours kForgetAfter{1};
 
-// Restarts that somebody asked for.
-bool IsAskedFor(std::string_view reason) {
-  return reason == "request" || reason == "reload" || reason == "swap";
-}
-
 }  // namespace
+
+bool IsFailedRestart(std::string_view reason) {
+  return reason == "crash" || reason == "spawn" || reason == "not_ready" || reason == "unhealthy";
+}
 
 std::optional<size_t> ServiceTable::Find(std::string_view service) const {
   const auto place = std::partition_point(
@@ -152,7 +151,7 @@ void ServiceTable::TakeSupervision(const Snapshot& snapshot) {
     if (value.value == 1) row.state = value.series->labels[1];
   });
   ForEach(snapshot, metrics::kServiceRestarts, [now](ServiceRow& row, const SnapshotValue& value) {
-    if (value.time.boot != now || IsAskedFor(value.series->labels[1])) return;
+    if (value.time.boot != now || !IsFailedRestart(value.series->labels[1])) return;
     // The first restart for a reason is the first value of its series; but what is there already
     // when a service is seen first is its past.
     if (value.previous) row.restarts += value.Increase().value_or(0);

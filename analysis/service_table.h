@@ -11,6 +11,10 @@
 
 namespace idlewatt {
 
+// Is a restart for this reason (of idlewatt_service_restarts_total) one after a failure? Not one
+// that somebody asked for, nor one after a good end.
+bool IsFailedRestart(std::string_view reason);
+
 // One service in one tick. "Used" is since its values before; what was not read in this tick, and
 // what has no value before, counts as nothing.
 struct ServiceRow {
@@ -46,7 +50,7 @@ struct ServiceRow {
   std::optional<Requests> requests;
   std::string state;  // of a supervised service: "ready", "failed", …; else empty
   std::optional<double> uptime_seconds;  // of a supervised service that runs
-  double restarts = 0;                   // that nobody asked for
+  double restarts = 0;                   // after failures
 };
 
 // The services of a tick, so that attribution, idleness and alerts look nothing up. A service keeps

@@ -18,17 +18,21 @@ void ServiceTrends::Update(const ServiceTable& services, TimePoint now) {
     // Memory of another run of the service is no trend of this one.
     const bool is_anew = row.restarts > 0 || (trend.uptime && row.uptime_seconds &&
                                               *row.uptime_seconds < *trend.uptime);
-    if (!row.running || is_anew) trend.memory.Reset();
+    trend.began_anew = !row.running || is_anew;
+    if (trend.began_anew) trend.memory.Reset();
     trend.uptime = row.uptime_seconds;
     if (row.running && row.configured) trend.memory.Observe(now.boot, row.memory_bytes);
   }
 }
 
 void ServiceTrends::Seed(const ServiceRow& row, Trend& trend, TimePoint now) const {
-  const auto past = std::find_if(past_.begin(), past_.end(), [&](const PastMemory& memory) {
-    return memory.service == row.name;
-  });
-  if (past == past_.end()) return;
+  if (const auto restarts = past_restarts_.find(row.name); restarts != past_restarts_.end()) {
+    for (const WallTime time : restarts->second) AddRestart(trend, now.boot - (now.wall - time));
+  }
+  const auto past =
+      std::find_if(past_memory_.begin(), past_memory_.end(),
+                   [&](const PastMemory& memory) { return memory.service == row.name; });
+  if (past == past_memory_.end()) return;
   for (const auto& [time, bytes] : past->bytes) {
     const auto age = now.wall - time;
     if (age.count() <= 0) break;
@@ -37,12 +41,14 @@ void ServiceTrends::Seed(const ServiceRow& row, Trend& trend, TimePoint now) con
   }
 }
 
+void ServiceTrends::AddRestart(Trend& trend, BootTime time) {
+  trend.restarts[trend.next_restart] = time;
+  trend.next_restart = (trend.next_restart + 1) % trend.restarts.size();
+  trend.known_restarts = std::min(trend.known_restarts + 1, trend.restarts.size());
+}
+
 void ServiceTrends::CountRestarts(const ServiceRow& row, Trend& trend, BootTime now) {
-  for (double i = 0; i < row.restarts; ++i) {
-    trend.restarts[trend.next_restart] = now;
-    trend.next_restart = (trend.next_restart + 1) % trend.restarts.size();
-    trend.known_restarts = std::min(trend.known_restarts + 1, trend.restarts.size());
-  }
+  for (double i = 0; i < row.restarts; ++i) AddRestart(trend, now);
   const auto is_recent = [&](BootTime time) { return now - time < kRestartWindow; };
   trend.recent_restarts = static_cast<int>(std::count_if(
       trend.restarts.begin(),

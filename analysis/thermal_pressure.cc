@@ -4,9 +4,9 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <map>
+#include <initializer_list>
+#include <limits>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "analysis/metrics.h"
@@ -29,46 +29,88 @@ constexpr double kFanGap = 15;
 bool IsTemperature(double celsius) { return celsius > -40 && celsius < 125; }
 bool IsLimit(double celsius) { return celsius >= 30 && celsius <= 150; }
 
+struct Limit {
+  double celsius = 0;
+  std::string_view name;
+};
+
 // What one sensor or zone may not exceed. All are optional; those that make no sense are left out.
 struct Limits {
-  std::optional<double> fair;      // fans at full, or the first of several steps
-  std::optional<double> serious;   // the machine is made slower
-  std::optional<double> critical;  // the machine is switched off
-  std::string serious_name;
-  std::string critical_name;
+  std::optional<Limit> fair;      // fans at full, or the first of several steps
+  std::optional<Limit> serious;   // the machine is made slower
+  std::optional<Limit> critical;  // the machine is switched off
   bool Any() const { return fair || serious || critical; }
 };
 
+constexpr std::string_view kFirstLimit = "its first limit";
+
+// Short enough to stand in the string itself, without memory of its own.
 std::string Degrees(double celsius) {
   return std::to_string(static_cast<int64_t>(std::lround(celsius))) + " °C";
 }
 
-void Raise(State& state, ThermalLevel level, std::string cause) {
-  if (level <= state.level) return;
-  state.level = level;
-  state.cause = std::move(cause);
+using Words = std::initializer_list<std::string_view>;
+
+void Append(std::string& text, Words words) {
+  for (const std::string_view word : words) text += word;
 }
 
-void JudgeTemperature(const std::string& who, double celsius, const Limits& limits, State& state) {
-  const auto is = [&](std::string_view name, double limit) {
-    return who + " is at " + Degrees(celsius) + ", " + std::string(name) + " is " + Degrees(limit);
+// The worst finding counts, of several the first. The others need no text.
+void Raise(State& state, ThermalLevel level, Words cause) {
+  if (level <= state.level) return;
+  state.level = level;
+  state.cause.clear();
+  Append(state.cause, cause);
+}
+
+// What a temperature means, and the limit that says so.
+struct Excess {
+  ThermalLevel level = kNominal;
+  Limit limit;
+};
+
+Excess ExcessOf(double celsius, const Limits& limits) {
+  const auto& [fair, serious, critical] = limits;
+  const auto is_near = [&](const std::optional<Limit>& limit, double distance) {
+    return limit && celsius >= limit->celsius - distance;
   };
+  if (is_near(critical, kNearCritical)) return {kCritical, *critical};
+  if (is_near(serious, 0)) return {kSerious, *serious};
+  if (is_near(serious, kNearLimit)) return {kFair, *serious};
+  if (is_near(fair, 0)) return {kFair, *fair};
+  if (!serious && is_near(critical, kApproachingCritical)) return {kFair, *critical};
+  return {};
+}
+
+void JudgeTemperature(Words who, double celsius, const Limits& limits, State& state) {
   ++state.temperatures;
-  if (limits.critical && celsius >= *limits.critical - kNearCritical) {
-    Raise(state, kCritical, is(limits.critical_name, *limits.critical));
+  const auto [level, limit] = ExcessOf(celsius, limits);
+  if (level <= state.level) return;
+  Raise(state, level, who);
+  Append(state.cause,
+         {" is at ", Degrees(celsius), ", ", limit.name, " is ", Degrees(limit.celsius)});
+}
+
+// How the labels of `series` stand to those of `owner`, whatever more it has: below 0 before them,
+// 0 where they begin with them, above 0 behind them.
+int Order(const Series& series, const Series& owner) {
+  for (size_t i = 0; i < owner.labels.size(); ++i) {
+    if (const int order = series.labels[i].compare(owner.labels[i]); order != 0) return order;
   }
-  if (limits.serious && celsius >= *limits.serious) {
-    Raise(state, kSerious, is(limits.serious_name, *limits.serious));
-  }
-  if (limits.serious && celsius >= *limits.serious - kNearLimit) {
-    Raise(state, kFair, is(limits.serious_name, *limits.serious));
-  }
-  if (limits.fair && celsius >= *limits.fair) {
-    Raise(state, kFair, is("its first limit", *limits.fair));
-  }
-  if (!limits.serious && limits.critical && celsius >= *limits.critical - kApproachingCritical) {
-    Raise(state, kFair, is(limits.critical_name, *limits.critical));
-  }
+  return 0;
+}
+
+// Takes off the front of `rest` the limits, trips or range of `owner`: what begins with its labels.
+// All families are in the order of their labels, so one walk through two of them finds what belongs
+// together, and what stands before it belongs to nobody who is asked for later.
+std::span<const SnapshotValue> TakeOf(const Series& owner, std::span<const SnapshotValue>& rest) {
+  size_t first = 0;
+  while (first < rest.size() && Order(*rest[first].series, owner) < 0) ++first;
+  size_t last = first;
+  while (last < rest.size() && Order(*rest[last].series, owner) == 0) ++last;
+  const auto own = rest.subspan(first, last - first);
+  rest = rest.subspan(last);
+  return own;
 }
 
 // Chips of main boards whose inputs may hang in the air and whose limits are what the chip starts
@@ -80,51 +122,30 @@ bool IsBoardChip(std::string_view chip) {
                      [&](std::string_view driver) { return chip.starts_with(driver); });
 }
 
-// A sensor of a chip, by the labels of its temperature.
-struct Sensor {
-  const Series* series = nullptr;
-  double celsius = 0;
-  Limits limits;
-};
-
-Limits ChipLimits(const std::map<std::string_view, double>& limits) {
-  const auto find = [&](std::string_view name) -> std::optional<double> {
-    const auto it = limits.find(name);
-    if (it == limits.end() || !IsLimit(it->second)) return std::nullopt;
-    return it->second;
-  };
-  Limits out;
-  const std::optional<double> crit = find("crit");
-  const std::optional<double> emergency = find("emergency");
-  const bool by_crit = crit && (!emergency || *crit <= *emergency);
-  out.critical = by_crit ? crit : emergency;
-  out.critical_name = by_crit ? "crit" : "emergency";
-  const std::optional<double> max = find("max");
-  if (!max || (out.critical && *max > *out.critical)) return out;
-  if (out.critical && *max < *out.critical - kFanGap) {
-    out.fair = max;
-  } else {
-    out.serious = max;
-    out.serious_name = "max";
+// The limit `name` of a sensor.
+std::optional<Limit> FindLimit(std::span<const SnapshotValue> limits, std::string_view name) {
+  for (const SnapshotValue& limit : limits) {
+    if (limit.series->labels.back() != name || !IsLimit(limit.value)) continue;
+    return Limit{limit.value, name};
   }
-  return out;
+  return std::nullopt;
 }
 
-std::vector<Sensor> ChipSensors(const Snapshot& snapshot) {
-  using Labels = std::vector<std::string>;
-  std::map<Labels, std::map<std::string_view, double>> limits;  // by chip, sensor, label
-  for (const SnapshotValue& value : snapshot.Family(metrics::kTemperatureLimit)) {
-    const Labels& labels = value.series->labels;
-    limits[{labels.begin(), labels.end() - 1}][labels.back()] = value.value;
+Limits ChipLimits(std::span<const SnapshotValue> limits) {
+  Limits out;
+  out.critical = FindLimit(limits, "crit");
+  const std::optional<Limit> emergency = FindLimit(limits, "emergency");
+  if (emergency && (!out.critical || emergency->celsius < out.critical->celsius)) {
+    out.critical = emergency;
   }
-  std::vector<Sensor> sensors;
-  for (const SnapshotValue& value : snapshot.Family(metrics::kTemperature)) {
-    const auto own = limits.find(value.series->labels);
-    if (own == limits.end() || !IsTemperature(value.value)) continue;
-    Limits sensible = ChipLimits(own->second);
-    if (sensible.Any()) sensors.push_back({value.series.get(), value.value, std::move(sensible)});
+  const std::optional<Limit> max = FindLimit(limits, "max");
+  if (!max || (out.critical && max->celsius > out.critical->celsius)) return out;
+  if (out.critical && max->celsius < out.critical->celsius - kFanGap) {
+    out.fair = Limit{max->celsius, kFirstLimit};
+  } else {
+    out.serious = max;
   }
-  return sensors;
+  return out;
 }
 
 // The trips of these zones tell user space of a change; nothing is bound to them.
@@ -132,61 +153,69 @@ bool OnlyNotifies(std::string_view zone_type) {
   return zone_type == "x86_pkg_temp" || zone_type.starts_with("iwlwifi");
 }
 
-Limits ZoneLimits(std::span<const SnapshotValue> trips, const Series& zone) {
-  Limits out;
-  std::vector<double> passive;
-  std::optional<double> hot;
+struct Trips {
+  double lowest = 0;
+  double highest = 0;
+};
+
+// The trips of a kind ("passive", "passive#2", …) that are at most `most`; nothing without any.
+std::optional<Trips> FindTrips(std::span<const SnapshotValue> trips, std::string_view kind,
+                               double most = std::numeric_limits<double>::infinity()) {
+  std::optional<Trips> found;
   for (const SnapshotValue& trip : trips) {
-    const std::vector<std::string>& labels = trip.series->labels;
-    if (labels[0] != zone.labels[0] || labels[1] != zone.labels[1]) continue;
-    if (!IsLimit(trip.value) || OnlyNotifies(labels[1])) continue;
-    const std::string_view kind = std::string_view(labels[2]).substr(0, labels[2].find('#'));
-    if (kind == "critical") out.critical = std::min(out.critical.value_or(trip.value), trip.value);
-    if (kind == "hot") hot = std::min(hot.value_or(trip.value), trip.value);
-    if (kind == "passive") passive.push_back(trip.value);
+    const std::string_view name = trip.series->labels.back();
+    if (name.substr(0, name.find('#')) != kind || !IsLimit(trip.value) || trip.value > most) {
+      continue;
+    }
+    if (!found) found = Trips{trip.value, trip.value};
+    found->lowest = std::min(found->lowest, trip.value);
+    found->highest = std::max(found->highest, trip.value);
   }
-  out.critical_name = "the critical trip";
-  const auto is_absurd = [&](double trip) { return out.critical && trip > *out.critical; };
-  std::erase_if(passive, is_absurd);
-  if (hot && !is_absurd(*hot)) {
-    out.serious = hot;
-    out.serious_name = "the hot trip";
+  return found;
+}
+
+Limits ZoneLimits(std::span<const SnapshotValue> trips) {
+  Limits out;
+  double most = std::numeric_limits<double>::infinity();
+  if (const auto critical = FindTrips(trips, "critical")) {
+    most = critical->lowest;
+    out.critical = Limit{most, "the critical trip"};
   }
-  if (passive.empty()) return out;
+  if (const auto hot = FindTrips(trips, "hot", most)) {
+    out.serious = Limit{hot->lowest, "the hot trip"};
+  }
+  const std::optional<Trips> passive = FindTrips(trips, "passive", most);
+  if (!passive) return out;
   // Of several passive trips the lower ones are where a governor begins to look.
-  const auto [lowest, highest] = std::minmax_element(passive.begin(), passive.end());
-  if (!out.serious || *highest < *out.serious) {
-    out.serious = *highest;
-    out.serious_name = "the passive trip";
+  if (!out.serious || passive->highest < out.serious->celsius) {
+    out.serious = Limit{passive->highest, "the passive trip"};
   }
-  if (passive.size() > 1) out.fair = *lowest;
+  if (passive->lowest < passive->highest) out.fair = Limit{passive->lowest, kFirstLimit};
   return out;
 }
 
 void JudgeZones(const Snapshot& snapshot, State& state) {
-  const std::span<const SnapshotValue> trips = snapshot.Family(metrics::kZoneTripCelsius);
+  std::span<const SnapshotValue> trips = snapshot.Family(metrics::kZoneTripCelsius);
   for (const SnapshotValue& zone : snapshot.Family(metrics::kZoneCelsius)) {
-    if (!IsTemperature(zone.value)) continue;
-    const Limits limits = ZoneLimits(trips, *zone.series);
+    const std::string& number = zone.series->labels[0];
+    const std::string& type = zone.series->labels[1];
+    if (!IsTemperature(zone.value) || OnlyNotifies(type)) continue;
+    const Limits limits = ZoneLimits(TakeOf(*zone.series, trips));
     if (!limits.Any()) continue;
-    const std::vector<std::string>& labels = zone.series->labels;
-    JudgeTemperature("thermal zone " + labels[0] + " (" + labels[1] + ")", zone.value, limits,
-                     state);
+    JudgeTemperature({"thermal zone ", number, " (", type, ")"}, zone.value, limits, state);
   }
 }
 
-// Chips of main boards are heard only where nobody else speaks.
-void JudgeChips(const Snapshot& snapshot, State& state) {
-  const std::vector<Sensor> sensors = ChipSensors(snapshot);
-  const auto judge = [&](bool board_chips) {
-    for (const Sensor& sensor : sensors) {
-      const std::vector<std::string>& labels = sensor.series->labels;
-      if (IsBoardChip(labels[0]) != board_chips) continue;
-      JudgeTemperature(labels[2] + " of " + labels[0], sensor.celsius, sensor.limits, state);
-    }
-  };
-  judge(false);
-  if (state.temperatures == 0) judge(true);
+void JudgeChips(const Snapshot& snapshot, bool board_chips, State& state) {
+  std::span<const SnapshotValue> all_limits = snapshot.Family(metrics::kTemperatureLimit);
+  for (const SnapshotValue& sensor : snapshot.Family(metrics::kTemperature)) {
+    const std::string& chip = sensor.series->labels[0];
+    const std::string& label = sensor.series->labels[2];
+    if (!IsTemperature(sensor.value) || IsBoardChip(chip) != board_chips) continue;
+    const Limits limits = ChipLimits(TakeOf(*sensor.series, all_limits));
+    if (!limits.Any()) continue;
+    JudgeTemperature({label, " of ", chip}, sensor.value, limits, state);
+  }
 }
 
 void JudgeThrottling(const Snapshot& snapshot, State& state) {
@@ -194,7 +223,7 @@ void JudgeThrottling(const Snapshot& snapshot, State& state) {
     ++state.throttle_counts;
     if (count.Increase().value_or(0) <= 0) continue;
     const std::vector<std::string>& labels = count.series->labels;
-    Raise(state, kSerious, labels[0] + " " + labels[1] + " was slowed down because of heat");
+    Raise(state, kSerious, {labels[0], " ", labels[1], " was slowed down because of heat"});
   }
 }
 
@@ -214,22 +243,25 @@ bool IsFan(std::string_view type) {
 }
 
 void JudgeCoolingDevices(const Snapshot& snapshot, State& state) {
+  std::span<const SnapshotValue> ranges = snapshot.Family(metrics::kCoolingMaxState);
   for (const SnapshotValue& device : snapshot.Family(metrics::kCoolingState)) {
     const std::string& number = device.series->labels[0];
     const std::string& type = device.series->labels[1];
-    const SnapshotValue* max = snapshot.Find(metrics::kCoolingMaxState, {number, type});
-    const double most = max == nullptr ? 0 : max->value;
-    const std::string who = "cooling device " + number + " (" + type + ")";
+    const auto range = TakeOf(*device.series, ranges);
+    const double most = range.empty() ? 0 : range.front().value;
+    const auto raise = [&](ThermalLevel level, std::string_view what) {
+      Raise(state, level, {"cooling device ", number, " (", type, ") ", what});
+    };
     if (Slows(type)) {
       ++state.slowing_devices;
       if (most > 0 && device.value > most / 2) {
-        Raise(state, kSerious, who + " slows the machine by more than half of what it can");
+        raise(kSerious, "slows the machine by more than half of what it can");
       } else if (device.value > 0) {
-        Raise(state, kFair, who + " slows the machine");
+        raise(kFair, "slows the machine");
       }
     } else if (IsFan(type) && most >= 2 && device.value >= most) {
       // A fan of one step is at its maximum whenever it runs.
-      Raise(state, kFair, who + " runs as fast as it can");
+      raise(kFair, "runs as fast as it can");
     }
   }
 }
@@ -250,30 +282,41 @@ std::string_view ThermalLevelName(ThermalLevel level) {
   return "nominal";
 }
 
-std::optional<State> ThermalPressure::Judge(const Snapshot& snapshot) {
-  State state;
-  JudgeZones(snapshot, state);
-  JudgeChips(snapshot, state);
-  JudgeThrottling(snapshot, state);
-  JudgeCoolingDevices(snapshot, state);
-  if (state.temperatures + state.throttle_counts + state.slowing_devices == 0) return std::nullopt;
-  return state;
+const State* ThermalPressure::Judge(const Snapshot& snapshot) {
+  state_.level = kNominal;
+  state_.cause.clear();
+  state_.temperatures = state_.throttle_counts = state_.slowing_devices = 0;
+  JudgeZones(snapshot, state_);
+  JudgeChips(snapshot, false, state_);
+  // Chips of main boards are heard only where nobody else speaks.
+  if (state_.temperatures == 0) JudgeChips(snapshot, true, state_);
+  JudgeThrottling(snapshot, state_);
+  JudgeCoolingDevices(snapshot, state_);
+  return state();
+}
+
+const State* ThermalPressure::state() const {
+  const bool any = state_.temperatures + state_.throttle_counts + state_.slowing_devices > 0;
+  return any ? &state_ : nullptr;
 }
 
 void ThermalPressure::Update(const Snapshot& snapshot, Readings& out) {
-  state_ = Judge(snapshot);
-  if (!state_) {
-    out.AddRefused("thermal_pressure", "how near the machine is to its limits of heat",
-                   Error{ErrorCode::kNoData, "thermal_pressure", 0,
+  if (Judge(snapshot) == nullptr) return;
+  out.Add(metrics::kThermalPressure, {}, static_cast<double>(state_.level));
+}
+
+SourceStatus ThermalPressure::Source() const {
+  SourceStatus source{"thermal_pressure", "how near the machine is to its limits of heat", {}, {}};
+  if (state() == nullptr) {
+    source.error = Error{ErrorCode::kNoData, "thermal_pressure", 0,
                          "no temperature with a limit, no throttle count and no cooling device "
-                         "that slows the machine"});
-    return;
+                         "that slows the machine"};
+    return source;
   }
-  out.Add(metrics::kThermalPressure, {}, static_cast<double>(state_->level));
-  out.AddSource("thermal_pressure",
-                "limits of heat: " + std::to_string(state_->temperatures) + " temperatures, " +
-                    std::to_string(state_->throttle_counts) + " throttle counts, " +
-                    std::to_string(state_->slowing_devices) + " slowing devices");
+  source.gives = "limits of heat: " + std::to_string(state_.temperatures) + " temperatures, " +
+                 std::to_string(state_.throttle_counts) + " throttle counts, " +
+                 std::to_string(state_.slowing_devices) + " slowing devices";
+  return source;
 }
 
 }  // namespace idlewatt

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,15 +32,18 @@ class ThermalPressure {
     int slowing_devices = 0;
   };
 
-  // Nothing when the machine tells nothing of heat. A pure function.
-  static std::optional<State> Judge(const Snapshot& snapshot);
-
-  // Judges the tick in `snapshot` and publishes what it found.
+  // Judges the tick in `snapshot`, whatever was before it. Null when the machine tells nothing of
+  // heat; else valid until the next tick.
+  const State* Judge(const Snapshot& snapshot);
+  // The same, and publishes what it found.
   void Update(const Snapshot& snapshot, Readings& out);
-  const std::optional<State>& state() const { return state_; }
+  // As of the last tick, and null before the first.
+  const State* state() const;
+  // What could be judged in the last tick, in words.
+  SourceStatus Source() const;
 
  private:
-  std::optional<State> state_;
+  State state_;  // its text keeps its memory
 };
 
 }  // namespace idlewatt

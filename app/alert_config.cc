@@ -80,6 +80,9 @@ void ReadAlert(TomlSection& section, std::vector<AlertRule>& rules,
   section.Read("for", rule.hold);
   section.Read("services", rule.services);
   if (!ok) return;
+  if (has_builtin && FindAlertBuiltin(rule.builtin)->of_machine && section.Has("services")) {
+    section.Error("services", "is not for " + rule.builtin + ", which is of the whole machine");
+  }
   CheckThresholds(section, rule);
   if (has_builtin && replaced.insert(rule.builtin).second) {
     std::erase_if(rules, [&](const AlertRule& usual) { return usual.builtin == rule.builtin; });

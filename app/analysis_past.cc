@@ -23,6 +23,7 @@ using std::chrono::minutes;
 // Alerts that fire for longer than events are looked through begin anew.
 constexpr hours kAlertsBack{24 * 30};
 constexpr size_t kMostEvents = 5000;
+constexpr double kMostRestarts = 32;  // as ServiceTrends
 
 WallTime TimeOf(const Point& point) { return WallTime(milliseconds(point.time_ms)); }
 
@@ -66,6 +67,25 @@ Result<void> ReadServices(HistoryReader& history, WallTime now, AnalysisPast& pa
   return {};
 }
 
+// The first value of a counter tells of no restart: what it counted may be long past.
+Result<void> ReadRestarts(HistoryReader& history, WallTime now, AnalysisPast& past) {
+  ASSIGN_OR_RETURN(const auto restarts, Points(history, metrics::kServiceRestarts, now, hours(1),
+                                               milliseconds(0), RangeFunction::kUsual));
+  for (const SeriesPoints& series : restarts) {
+    if (!IsFailedRestart(LabelOf(series, "reason"))) continue;
+    for (size_t i = 1; i < series.points.size(); ++i) {
+      const double more =
+          std::min(kMostRestarts, series.points[i].value - series.points[i - 1].value);
+      if (more <= 0) continue;
+      std::vector<WallTime>& times = past.restarts[LabelOf(series, "service")];
+      times.insert(times.end(), static_cast<size_t>(more), TimeOf(series.points[i]));
+    }
+  }
+  // Of several reasons.
+  for (auto& [service, times] : past.restarts) std::sort(times.begin(), times.end());
+  return {};
+}
+
 Result<void> ReadMachine(HistoryReader& history, WallTime now, AnalysisPast& past) {
   ASSIGN_OR_RETURN(const auto floors, Points(history, metrics::kHostFloorWatts, now, hours(1),
                                              milliseconds(0), RangeFunction::kUsual));
@@ -82,8 +102,9 @@ Result<void> ReadMachine(HistoryReader& history, WallTime now, AnalysisPast& pas
       last = std::max(last, std::min(now, TimeOf(point) + hours(1)));
     }
   }
-  ASSIGN_OR_RETURN(const auto baseline, QueryNewestEvent(history, "baseline"));
-  if (baseline) past.baseline = BaselineFromJson(baseline->detail_json);
+  constexpr auto kAllTime = std::numeric_limits<int64_t>::max();
+  ASSIGN_OR_RETURN(const auto baseline, QueryEvents(history, 0, kAllTime, 1, "baseline"));
+  if (!baseline.empty()) past.baseline = BaselineFromJson(baseline[0].detail_json);
   return {};
 }
 
@@ -95,7 +116,9 @@ std::optional<AlertStatus> AlertOf(const HistoryEvent& event) {
     alert.alert = json.at("alert");
     alert.service = json.at("service");
     alert.severity = json.at("severity");
-    if (json.at("state") == AlertStateName(AlertState::kFiring)) alert.state = AlertState::kFiring;
+    const std::string state = json.at("state");
+    alert.state =
+        state == AlertStateName(AlertState::kFiring) ? AlertState::kFiring : AlertState::kResolved;
     alert.value = json.at("value");
     alert.threshold = json.at("threshold");
     alert.unit = json.at("unit");
@@ -112,10 +135,9 @@ std::optional<AlertStatus> AlertOf(const HistoryEvent& event) {
 
 Result<void> ReadAlerts(HistoryReader& history, WallTime now, AnalysisPast& past) {
   ASSIGN_OR_RETURN(auto events, QueryEvents(history, (now - kAlertsBack).time_since_epoch().count(),
-                                            now.time_since_epoch().count(), kMostEvents));
+                                            now.time_since_epoch().count(), kMostEvents, "alert"));
   std::set<std::tuple<std::string, std::string, std::string>> seen;
   for (auto event = events.rbegin(); event != events.rend(); ++event) {
-    if (event->kind != "alert") continue;
     std::optional<AlertStatus> alert = AlertOf(*event);
     if (!alert) continue;
     const bool is_newest = seen.emplace(alert->alert, alert->service, alert->severity).second;
@@ -129,6 +151,7 @@ Result<void> ReadAlerts(HistoryReader& history, WallTime now, AnalysisPast& past
 Result<AnalysisPast> ReadAnalysisPast(HistoryReader& history, WallTime now) {
   AnalysisPast past;
   RETURN_IF_ERROR(ReadServices(history, now, past));
+  RETURN_IF_ERROR(ReadRestarts(history, now, past));
   RETURN_IF_ERROR(ReadMachine(history, now, past));
   RETURN_IF_ERROR(ReadAlerts(history, now, past));
   return past;

@@ -190,10 +190,7 @@ int SensorsCommand(const SensorsArguments& arguments) {
   Readings derived(registry);
   analyzer.Analyze(builder.Current(), derived);
   std::vector<SourceStatus> sources = sink.last.sources;
-  for (SourceStatus& source : derived.sources) {
-    source.sampler = Analyzer::Info().name;
-    sources.push_back(std::move(source));
-  }
+  for (SourceStatus& source : analyzer.Sources()) sources.push_back(std::move(source));
   if (arguments.json) {
     Snapshot snapshot;
     snapshot.sources = std::move(sources);
@@ -224,14 +221,6 @@ int StatusCommand(const std::string& http, bool json) {
 }
 
 namespace {
-
-// What an answer from the file `path` lacks.
-void WarnOf(const std::string& path, const HistoryReader& reader, size_t damaged_rows) {
-  if (reader.misses_newest()) {
-    Warn(path, "the folder can't be written to, so what only stands in the -wal file is not seen");
-  }
-  if (damaged_rows > 0) Warn(path, std::to_string(damaged_rows) + " damaged rows were skipped");
-}
 
 Result<std::string> RangeFromDaemon(const QueryRangeArguments& arguments) {
   std::string path = "/api/v1/range?metric=" + UrlEncode(arguments.selector) +

@@ -68,6 +68,7 @@ Result<void> Daemon::StartHttp() {
       .events = [this](const TimeSpan& span, size_t limit) { return Events(span, limit); },
       .baseline = [this] { return *baseline_.Get(); },
       .set_baseline = [this](std::optional<Baseline> b) { SetBaseline(std::move(b)); },
+      .idle = [this](const IdleWindow& window) { return Idle(window); },
       .storage = [this] { return Storage(); },
       .clock = clock_};
   ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.http, MakeEndpoints(sources)));
@@ -164,6 +165,12 @@ Result<std::vector<HistoryEvent>> Daemon::Events(const TimeSpan& span, size_t li
   ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Open(data_dir_->PathOf(kHistoryFile)));
   return QueryEvents(reader, span.since.time_since_epoch().count(),
                      span.until.time_since_epoch().count(), limit);
+}
+
+Result<IdleReport> Daemon::Idle(const IdleWindow& window) const {
+  if (!started_) return Error{ErrorCode::kTransient, "", 0, "the daemon starts"};
+  ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Open(data_dir_->PathOf(kHistoryFile)));
+  return QueryIdleReport(window, &ring_, reader);
 }
 
 Result<ReloadOutcome> Daemon::Reload() {

@@ -65,6 +65,7 @@ class Daemon {
   AnalysisPast ReadPast() const;
   void SetBaseline(std::optional<Baseline> baseline);
   Result<std::vector<HistoryEvent>> Events(const TimeSpan& span, size_t limit) const;
+  Result<IdleReport> Idle(const IdleWindow& window) const;
 
   std::atomic<bool> started_ = false;  // the supervisor is there, for the HTTP workers
   const Config config_;

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "base/result.h"
+#include "storage/history_reader.h"
 
 namespace idlewatt {
 
@@ -13,5 +15,8 @@ Result<std::string> DatabasePathOfDaemon(const std::string& address);
 // (see DaemonAddress in app/http_client.h); when none does, that of the default data folder. It
 // need not be there.
 std::string DatabasePath(const std::string& db_option);
+
+// Says on stderr what an answer that `reader` gave from the file `path` lacks.
+void WarnOf(const std::string& path, const HistoryReader& reader, size_t damaged_rows);
 
 }  // namespace idlewatt

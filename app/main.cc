@@ -9,7 +9,11 @@
 
 #include "app/baseline_command.h"
 #include "app/commands.h"
+#include "app/compare_command.h"
 #include "app/db_commands.h"
+#include "app/energy_text.h"
+#include "app/idle_command.h"
+#include "app/idle_report_command.h"
 #include "app/service_commands.h"
 #include "app/transfer.h"
 #include "exporters/http_server.h"
@@ -201,12 +205,29 @@ void AddQuerySql(CLI::App& query, int& exit_code) {
   sql->callback([&exit_code] { exit_code = QuerySqlCommand(arguments); });
 }
 
+void AddQueryIdlePower(CLI::App& query, int& exit_code) {
+  static QueryIdlePowerArguments arguments;
+  CLI::App* idle = query.add_subcommand(
+      "idle-power", "Which services used energy while nobody used them, and how much");
+  idle->add_option("--since", arguments.since, "First time")->capture_default_str();
+  idle->add_option("--until", arguments.until, "Last time")->capture_default_str();
+  idle->add_option("--by", arguments.view.by, "A row for each service, hour or day (UTC)")
+      ->check(CLI::IsMember({"service", "hour", "day"}))
+      ->capture_default_str();
+  idle->add_option("--service", arguments.view.service, "Only this service");
+  AddFormatOption(*idle, arguments.view.format);
+  idle->add_option("--db", arguments.db, "Read this database file, without a daemon");
+  AddHttpOption(*idle, arguments.http);
+  idle->callback([&exit_code] { exit_code = QueryIdlePowerCommand(arguments); });
+}
+
 void AddQuery(CLI::App& app, int& exit_code) {
   CLI::App* query = app.add_subcommand("query", "Ask the history");
   query->require_subcommand(1);
   AddQueryRange(*query, exit_code);
   AddQuerySeries(*query, exit_code);
   AddQuerySql(*query, exit_code);
+  AddQueryIdlePower(*query, exit_code);
 }
 
 void AddBaseline(CLI::App& app, int& exit_code) {
@@ -227,6 +248,53 @@ void AddBaseline(CLI::App& app, int& exit_code) {
   CLI::App* clear = baseline->add_subcommand("clear", "Take it away");
   AddHttpOption(*clear, arguments.http);
   clear->callback([&exit_code] { exit_code = BaselineClearCommand(arguments); });
+}
+
+void AddCompare(CLI::App& app, int& exit_code) {
+  static CompareArguments arguments;
+  CLI::App* compare = app.add_subcommand(
+      "compare", "Before and after: does the machine use less in one window than in another?");
+  compare->add_option("BEFORE", arguments.before, "SINCE..UNTIL, as in 48h..24h")->required();
+  compare->add_option("AFTER", arguments.after, "SINCE..UNTIL, as in 24h..now")->required();
+  compare->add_option("--service", arguments.service, "Compare this service too");
+  compare->add_option("--format", arguments.format, "table or json")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->capture_default_str();
+  compare->add_option("--db", arguments.db, "Read this database file, without a daemon");
+  AddHttpOption(*compare, arguments.http);
+  compare->callback([&exit_code] { exit_code = CompareCommand(arguments); });
+}
+
+// What CLI11 says when it is no price; empty when it is one.
+std::string WrongPrice(const std::string& text) {
+  const Result<EnergyPrice> price = EnergyPrice::Parse(text, "");
+  return price ? "" : price.error().ToString();
+}
+
+void AddReportIdle(CLI::App& report, int& exit_code) {
+  static IdleReportArguments arguments;
+  CLI::App* idle = report.add_subcommand(
+      "idle", "What the services used while nobody used them, and what to do about it");
+  idle->add_option("--since", arguments.since, "First time")->capture_default_str();
+  idle->add_option("--until", arguments.until, "Last time")->capture_default_str();
+  idle->add_option("--format", arguments.format, "text, json or html (one page, to keep or print)")
+      ->check(CLI::IsMember({"text", "json", "html"}))
+      ->capture_default_str();
+  CLI::Option* price =
+      idle->add_option("--price-per-kwh", arguments.price_per_kwh, "Tell costs too; such as 0.30")
+          ->check(CLI::Validator(WrongPrice, "PRICE"));
+  idle->add_option("--currency", arguments.currency, "Written behind costs, such as EUR")
+      ->needs(price);
+  idle->add_option("--output", arguments.output, "Into this file; else to standard output");
+  idle->add_option("--db", arguments.db, "Read this database file, without a daemon");
+  AddHttpOption(*idle, arguments.http);
+  idle->callback([&exit_code] { exit_code = IdleReportCommand(arguments); });
+}
+
+void AddReport(CLI::App& app, int& exit_code) {
+  CLI::App* report = app.add_subcommand("report", "Write a report");
+  report->require_subcommand(1);
+  AddReportIdle(*report, exit_code);
 }
 
 void AddExport(CLI::App& app, int& exit_code) {
@@ -329,6 +397,8 @@ int main(int argc, char** argv) {
   idlewatt::AddReload(app, exit_code);
   idlewatt::AddQuery(app, exit_code);
   idlewatt::AddBaseline(app, exit_code);
+  idlewatt::AddCompare(app, exit_code);
+  idlewatt::AddReport(app, exit_code);
   idlewatt::AddExport(app, exit_code);
   idlewatt::AddImport(app, exit_code);
   idlewatt::AddDb(app, exit_code);

@@ -14,6 +14,7 @@ Recorder::Recorder(AnalysisOptions analysis, AnalysisPast past, const Targets& t
       builder_(targets.registry),
       rounding_(targets.registry),
       analyzer_(std::move(analysis)),
+      derived_(targets.registry),
       baseline_(targets.baseline.Get()) {
   // They were told of when they began.
   for (const AlertStatus& alert : past.firing) {
@@ -54,18 +55,17 @@ void Recorder::Finish() {
 }
 
 void Recorder::AppendDerived(Frame& frame) {
-  Readings derived(targets_.registry);
-  analyzer_.Analyze(builder_.Current(), derived);
-  for (SourceStatus& source : derived.sources) {
-    source.sampler = Analyzer::Info().name;
+  derived_.Clear();
+  analyzer_.Analyze(builder_.Current(), derived_);
+  for (SourceStatus& source : analyzer_.Sources()) {
     const std::string_view reason = source.error ? ErrorCodeName(source.error->code) : "";
-    derived.Add(metrics::kSourceAvailable, {source.source, reason}, source.error ? 0 : 1);
+    derived_.Add(metrics::kSourceAvailable, {source.source, reason}, source.error ? 0 : 1);
     frame.sources.push_back(std::move(source));
   }
   SamplerRun run{&Analyzer::Info(), SamplerRun::Outcome::kOk};
   run.first = frame.samples.size();
-  run.count = derived.samples.size();
-  frame.samples.insert(frame.samples.end(), derived.samples.begin(), derived.samples.end());
+  run.count = derived_.samples.size();
+  frame.samples.insert(frame.samples.end(), derived_.samples.begin(), derived_.samples.end());
   frame.runs.push_back(std::move(run));
 }
 

@@ -48,7 +48,8 @@ class Recorder final : public FrameSink {
   SnapshotBuilder builder_;
   Rounding rounding_;
   Analyzer analyzer_;
-  std::shared_ptr<const std::optional<Baseline>> baseline_;           // that the analyzer has
+  Readings derived_;                                         // of this tick; keeps its memory
+  std::shared_ptr<const std::optional<Baseline>> baseline_;  // that the analyzer has
   std::map<std::pair<std::string, std::string>, AlertState> logged_;  // by alert/service, severity
 };
 

@@ -30,25 +30,30 @@ std::string_view Series::Label(std::string_view name) const {
 }
 
 std::string Series::ToString() const {
-  std::string out(metric->name);
-  if (labels.empty()) return out;
-  out += '{';
+  std::string text;
+  AppendTo(text);
+  return text;
+}
+
+void Series::AppendTo(std::string& text) const {
+  text += metric->name;
+  if (labels.empty()) return;
+  text += '{';
   for (size_t i = 0; i < labels.size(); ++i) {
-    if (i > 0) out += ',';
-    out += metric->labels.names[i];
-    out += "=\"";
+    if (i > 0) text += ',';
+    text += metric->labels.names[i];
+    text += "=\"";
     for (const char c : labels[i]) {
       if (c == '\n') {
-        out += "\\n";
+        text += "\\n";
         continue;
       }
-      if (c == '\\' || c == '"') out += '\\';
-      out += c;
+      if (c == '\\' || c == '"') text += '\\';
+      text += c;
     }
-    out += '"';
+    text += '"';
   }
-  out += '}';
-  return out;
+  text += '}';
 }
 
 SeriesId SeriesRegistry::Intern(const Metric& metric, std::span<const std::string_view> labels) {

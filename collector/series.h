@@ -29,6 +29,8 @@ struct Series {
   std::string_view Label(std::string_view name) const;
   // name{label="value",…} as Prometheus writes it.
   std::string ToString() const;
+  // Appends the same.
+  void AppendTo(std::string& text) const;
 };
 
 // Gives every series its id. A metric is told from others by its address, not by its name: two

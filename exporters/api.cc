@@ -7,6 +7,8 @@
 #include "collector/metrics.h"
 #include "exporters/api_answers.h"
 #include "exporters/baseline_api.h"
+#include "exporters/compare.h"
+#include "exporters/idle_api.h"
 #include "exporters/page.h"
 #include "exporters/prometheus_exporter.h"
 #include "exporters/service_api.h"
@@ -166,6 +168,7 @@ HttpServer::Endpoints MakeEndpoints(const ApiSources& sources) {
   add("/-/ready", [s](const Request&) { return Ready(s); });
   add("/api/v1/events", [s](const Request& r) { return Events(s, r); });
   add("/api/v1/alerts", [s](const Request&) { return JsonResponse(AlertsJson(*s.alerts.Get())); });
+  add("/api/v1/compare", [s](const Request& r) { return AnswerCompare(s, r); });
   add("/api/v1/range", [s](const Request& r) { return Range(s, r); });
   add("/api/v1/storage", [s](const Request&) { return Storage(s); });
   add("/api/v1/series", [s](const Request& r) { return SeriesList(s, r); });
@@ -179,6 +182,7 @@ HttpServer::Endpoints MakeEndpoints(const ApiSources& sources) {
   }
   AddServiceEndpoints(sources, endpoints);
   AddBaselineEndpoints(sources, endpoints);
+  AddIdleEndpoint(sources, endpoints);
   return endpoints;
 }
 

@@ -12,6 +12,7 @@
 #include "collector/snapshot.h"
 #include "exporters/api_answers.h"
 #include "exporters/http_server.h"
+#include "exporters/idle_report.h"
 #include "storage/history.h"
 #include "storage/range_query.h"
 #include "storage/series_query.h"
@@ -46,6 +47,8 @@ struct ApiSources {
   std::function<std::optional<Baseline>()> baseline{};
   // Sets or clears it, and keeps that in the history.
   std::function<void(std::optional<Baseline>)> set_baseline{};
+  // Who used energy while idle. kTransient while the daemon starts.
+  std::function<Result<IdleReport>(const IdleWindow&)> idle{};
   // Nothing while the daemon starts.
   std::function<std::optional<StorageStatus>()> storage;
   const Clock& clock;

@@ -34,8 +34,9 @@ Result<size_t> NumberOf(const HttpRequest& request, const std::string& parameter
   return *number;
 }
 
-Result<TimeSpan> TimeSpanOf(const HttpRequest& request, WallTime now) {
-  TimeSpan span{now - std::chrono::hours(1), now};
+Result<TimeSpan> TimeSpanOf(const HttpRequest& request, WallTime now,
+                            std::chrono::milliseconds usual) {
+  TimeSpan span{now - usual, now};
   if (const auto since = request.Query("since")) {
     ASSIGN_OR_RETURN(span.since, ParseTime(*since, now));
   }

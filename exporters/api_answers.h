@@ -1,6 +1,7 @@
 // What the handlers of the API share: answers, and what most requests say.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 
 #include "base/clock.h"
@@ -27,8 +28,9 @@ struct TimeSpan {
   WallTime since;
   WallTime until;
 };
-// since and until of a request, both included; by default the last hour. kInvalid when they are not
-// times, or the wrong way round.
-Result<TimeSpan> TimeSpanOf(const HttpRequest& request, WallTime now);
+// since and until of a request, both included; by default the last hour, or what `usual` says.
+// kInvalid when they are not times, or the wrong way round.
+Result<TimeSpan> TimeSpanOf(const HttpRequest& request, WallTime now,
+                            std::chrono::milliseconds usual = std::chrono::hours(1));
 
 }  // namespace idlewatt

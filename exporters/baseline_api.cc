@@ -8,6 +8,7 @@
 
 #include "analysis/metrics.h"
 #include "base/duration.h"
+#include "base/text.h"
 #include "exporters/api_answers.h"
 #include "exporters/service_api.h"
 
@@ -59,22 +60,31 @@ struct Wish {
   TimeSpan span;
 };
 
+Error BadBody(const std::string& text) {
+  return Error{ErrorCode::kInvalid, "the body", 0,
+               text + "; give {\"name\": \"…\"} and, if wanted, \"since\" and \"until\""};
+}
+
 Result<Wish> WishOf(const HttpRequest& request, WallTime now) {
   const Json body = Json::parse(request.body, nullptr, /*allow_exceptions=*/false);
-  const auto text = [&](const char* key) {
-    return body.is_object() && body.contains(key) && body[key].is_string()
-               ? body[key].get<std::string>()
-               : std::string();
-  };
-  Wish wish{text("name"), {}};
+  if (!body.is_object()) return BadBody("is no JSON object");
+  Wish wish;
+  std::string since = "1h", until = "now";
+  for (const auto& [key, value] : body.items()) {
+    std::string* text = key == "name"    ? &wish.name
+                        : key == "since" ? &since
+                        : key == "until" ? &until
+                                         : nullptr;
+    if (text == nullptr) return BadBody("has the unknown key " + InQuotes(key));
+    if (!value.is_string()) return BadBody("has a wrong type for " + InQuotes(key));
+    *text = value.get<std::string>();
+  }
   if (wish.name.empty() || wish.name.size() > kMostName) {
     return Error{ErrorCode::kInvalid, "name", 0, "must be a text of 1 to 64 bytes"};
   }
-  const auto time = [&](const char* key, const char* usual) {
-    return ParseTime(text(key).empty() ? usual : text(key), now);
-  };
-  ASSIGN_OR_RETURN(wish.span.since, time("since", "1h"));
-  ASSIGN_OR_RETURN(wish.span.until, time("until", "now"));
+  ASSIGN_OR_RETURN(wish.span.since, ParseTime(since, now));
+  ASSIGN_OR_RETURN(wish.span.until, ParseTime(until, now));
+  wish.span.until = std::min(wish.span.until, now);
   if (wish.span.until < wish.span.since) {
     return Error{ErrorCode::kInvalid, "until", 0, "lies before since"};
   }

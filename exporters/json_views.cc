@@ -65,6 +65,10 @@ void AddMeasured(const Snapshot& snapshot, const std::string& name, std::string_
   const auto idle = ValueOf(snapshot, metrics::kServiceIdle, {name});
   row["idle"] = idle ? Json(*idle > 0) : Json(nullptr);
   row["idle_seconds"] = OrNull(ValueOf(snapshot, metrics::kServiceIdleSeconds, {name}));
+  row["activity_source"] = nullptr;
+  for (const SnapshotValue& source : snapshot.Family(metrics::kServiceActivitySource)) {
+    if (source.series->labels[0] == name) row["activity_source"] = source.series->labels[1];
+  }
   row["connections"] = OrNull(ValueOf(snapshot, metrics::kServiceConnections, {name}));
 }
 
@@ -232,7 +236,10 @@ Json PowerJson(const Snapshot& snapshot) {
   };
   collect(metrics::kPowerWatts, "watts");
   collect(metrics::kEnergyJoules, "joules");
-  for (auto& [key, domain] : by_domain) domains.push_back(std::move(domain));
+  for (auto& [key, domain] : by_domain) {
+    domain["floor_watts"] = OrNull(ValueOf(snapshot, metrics::kHostFloorWatts, {key.second}));
+    domains.push_back(std::move(domain));
+  }
   Json batteries = Json::array();
   for (const SnapshotValue& value : snapshot.Family("idlewatt_battery_discharging")) {
     const std::string& battery = value.series->labels[0];
@@ -255,6 +262,7 @@ Json PowerJson(const Snapshot& snapshot) {
   return {{"time", FormatWallTime(snapshot.time.wall)},
           {"watts", machine ? Json(machine->watts) : Json(nullptr)},
           {"source", machine ? Json(machine->source) : Json(nullptr)},
+          {"compute_watts", OrNull(ValueOf(snapshot, metrics::kHostComputeWatts, {}))},
           {"domains", domains},
           {"batteries", batteries},
           {"services", shares}};
@@ -351,6 +359,7 @@ Json SummaryJson(const Snapshot& snapshot, const std::vector<ServiceStatus>& sup
                          [&](const AlertStatus& alert) { return alert.state == state; });
   };
   const std::optional<MachinePower> machine = CurrentMachinePower(snapshot);
+  const auto idle = ValueOf(snapshot, metrics::kHostIdle, {});
   return {{"time", FormatWallTime(snapshot.time.wall)},
           {"cpu_percent", PercentOrNull(BusyShare(snapshot))},
           {"memory_bytes",
@@ -358,6 +367,7 @@ Json SummaryJson(const Snapshot& snapshot, const std::vector<ServiceStatus>& sup
             {"available", OrNull(HostMemory(snapshot, "available"))}}},
           {"watts", machine ? Json(machine->watts) : Json(nullptr)},
           {"power_source", machine ? Json(machine->source) : Json(nullptr)},
+          {"idle", idle ? Json(*idle > 0) : Json(nullptr)},
           {"services", services},
           {"processes", snapshot.processes ? Json(snapshot.processes->size()) : Json(nullptr)},
           {"series", snapshot.values.size()},

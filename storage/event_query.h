@@ -1,8 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -12,12 +11,9 @@
 namespace idlewatt {
 
 // The newest `limit` events from `since_ms` to `until_ms`, both included, oldest first. Those of
-// one time stand in the order in which they came.
+// one time stand in the order in which they came. `kind`: only those; empty: all.
 Result<std::vector<HistoryEvent>> QueryEvents(HistoryReader& history, int64_t since_ms,
-                                              int64_t until_ms, size_t limit);
-
-// The newest event of a kind; nothing when there is none.
-Result<std::optional<HistoryEvent>> QueryNewestEvent(HistoryReader& history,
-                                                     const std::string& kind);
+                                              int64_t until_ms, size_t limit,
+                                              std::string_view kind = {});
 
 }  // namespace idlewatt

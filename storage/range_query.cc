@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 #include <map>
+#include <utility>
 
 #include "base/duration.h"
 #include "storage/calendar.h"
@@ -88,19 +89,21 @@ class RangeRun {
         until_ms_(window.until.time_since_epoch().count()),
         limit_(window) {}
 
-  Result<void> Find(const Selector& selector, const Ring* ring);
+  Result<void> Find(std::span<const Selector> selectors, const Ring* ring);
   Result<void> Read(const SeriesSink& sink);
   RangeOutcome outcome() const { return outcome_; }
 
  private:
+  using Found = std::map<SeriesName, Wanted>;
   struct Span {
     int64_t begin_ms = 0, end_ms = 0;  // whole ones
   };
 
+  Result<void> Find(const Selector& selector, const Ring* ring, Found& found);
   bool RollupsAnswer() const;
   Result<Span> HoursOfRollups();
   Result<void> StandInForDeleted();
-  Result<void> AddRollups(size_t series, Span rolled);
+  Result<void> AddRollups(size_t begin, size_t end, Span rolled);
   Result<void> AddMeasured(int64_t from_ms, int64_t to_ms, const SeriesSink* sink);
   Result<void> Give(size_t series, const SeriesSink& sink);
 
@@ -114,13 +117,12 @@ class RangeRun {
   RangeOutcome outcome_;
 };
 
-Result<void> RangeRun::Find(const Selector& selector, const Ring* ring) {
-  std::map<SeriesName, Wanted> found;
+Result<void> RangeRun::Find(const Selector& selector, const Ring* ring, Found& found) {
   // The ring first: a frame that is flushed in between is then found twice rather than never.
   if (ring != nullptr) {
     for (RingSeries& series : ring->Read(selector)) {
       Wanted& wanted = found[series.name];
-      wanted.series = {0, series.name, series.kind, series.unit};
+      if (wanted.series.id == 0) wanted.series = {0, series.name, series.kind, series.unit};
       wanted.ring.insert(wanted.ring.end(), series.points.begin(), series.points.end());
     }
   }
@@ -128,6 +130,12 @@ Result<void> RangeRun::Find(const Selector& selector, const Ring* ring) {
     ASSIGN_OR_RETURN(std::vector<StoredSeries> stored, history_->FindSeries(&selector));
     for (StoredSeries& series : stored) found[series.name].series = series;
   }
+  return {};
+}
+
+Result<void> RangeRun::Find(std::span<const Selector> selectors, const Ring* ring) {
+  Found found;
+  for (const Selector& selector : selectors) RETURN_IF_ERROR(Find(selector, ring, found));
   for (auto& [name, wanted] : found) {
     if (IsOfPairs(window_) && wanted.series.kind == MetricKind::kGauge) {
       return Error{ErrorCode::kInvalid, name.metric, 0,
@@ -139,7 +147,30 @@ Result<void> RangeRun::Find(const Selector& selector, const Ring* ring) {
   return {};
 }
 
+// What is read of the history is of one moment, and SQLite locks its file once.
+class ReadTransaction {
+ public:
+  static Result<ReadTransaction> Begin(Database& db) {
+    RETURN_IF_ERROR(db.Execute("BEGIN"));
+    return ReadTransaction(db);
+  }
+  ReadTransaction(ReadTransaction&& other) noexcept : db_(std::exchange(other.db_, nullptr)) {}
+  ReadTransaction& operator=(ReadTransaction&&) = delete;
+  ~ReadTransaction() {
+    if (db_ != nullptr) (void)db_->Execute("ROLLBACK");
+  }
+
+ private:
+  explicit ReadTransaction(Database& db) : db_(&db) {}
+  Database* db_;
+};
+
 Result<void> RangeRun::Read(const SeriesSink& sink) {
+  std::optional<ReadTransaction> transaction;
+  if (history_ != nullptr) {
+    ASSIGN_OR_RETURN(ReadTransaction begun, ReadTransaction::Begin(history_->db()));
+    transaction.emplace(std::move(begun));
+  }
   int64_t rest_from = since_ms_;
   if (history_ != nullptr && !wanted_.empty()) {
     ASSIGN_OR_RETURN(rollups_, RollupReader::Create(history_->db()));
@@ -148,7 +179,7 @@ Result<void> RangeRun::Read(const SeriesSink& sink) {
       if (since_ms_ < rolled.begin_ms) {
         RETURN_IF_ERROR(AddMeasured(since_ms_, rolled.begin_ms - 1, nullptr));
       }
-      for (size_t i = 0; i < wanted_.size(); ++i) RETURN_IF_ERROR(AddRollups(i, rolled));
+      RETURN_IF_ERROR(AddRollups(0, wanted_.size(), rolled));
       rest_from = rolled.end_ms;
     } else {
       RETURN_IF_ERROR(StandInForDeleted());
@@ -189,22 +220,29 @@ Result<void> RangeRun::StandInForDeleted() {
     const int64_t begin = SaturatingAdd(FloorTo(SaturatingAdd(since_ms_, -1), kHourMs), kHourMs);
     const int64_t end = FloorTo(std::min(measured_from, SaturatingAdd(until_ms_, 1)), kHourMs);
     RETURN_IF_ERROR(
-        AddRollups(i, {std::max(begin, bounds->begin_ms), std::min(end, bounds->end_ms)}));
+        AddRollups(i, i + 1, {std::max(begin, bounds->begin_ms), std::min(end, bounds->end_ms)}));
   }
   return {};
 }
 
-Result<void> RangeRun::AddRollups(size_t series, Span rolled) {
-  if (wanted_[series].series.id == 0) return {};
-  rollups_->Start(wanted_[series].series.id, rolled.begin_ms, rolled.end_ms,
-                  window_.step.count() > 0 && window_.step.count() % kDayMs == 0);
-  Rollup rollup;
-  for (;;) {
-    ASSIGN_OR_RETURN(bool more, rollups_->Next(rollup));
-    if (!more) return {};
-    buckets_[series].Add(rollup);
-    outcome_.rolled_up = true;
+// Of the series from `begin` to before `end`: days where the step allows and they lie within, else
+// hours.
+Result<void> RangeRun::AddRollups(size_t begin, size_t end, Span rolled) {
+  const bool by_day = window_.step.count() > 0 && window_.step.count() % kDayMs == 0;
+  int64_t span_ms = 0;
+  for (int64_t at = rolled.begin_ms; at < rolled.end_ms; at += span_ms) {
+    const bool day = by_day && FloorTo(at, kDayMs) == at && rolled.end_ms - at >= kDayMs;
+    span_ms = day ? kDayMs : kHourMs;
+    for (size_t i = begin; i < end; ++i) {
+      if (wanted_[i].series.id == 0) continue;
+      Rollup rollup;
+      ASSIGN_OR_RETURN(const bool found, rollups_->Read(wanted_[i].series.id, at, span_ms, rollup));
+      if (!found) continue;
+      buckets_[i].Add(rollup);
+      outcome_.rolled_up = true;
+    }
   }
+  return {};
 }
 
 // With a sink, gives each series as soon as it is complete.
@@ -216,8 +254,8 @@ Result<void> RangeRun::AddMeasured(int64_t from_ms, int64_t to_ms, const SeriesS
   if (from_ms <= to_ms && history_ != nullptr) {
     std::vector<PointReader::Request> requests;
     for (const Wanted& wanted : wanted_) requests.push_back({wanted.series.id, wanted.ring});
-    ASSIGN_OR_RETURN(auto reader,
-                     PointReader::Start(history_->db(), std::move(requests), begin, to_ms));
+    ASSIGN_OR_RETURN(auto reader, PointReader::Start(history_->db(), std::move(requests), begin,
+                                                     to_ms, PointReader::Transaction::kOfCaller));
     std::vector<Point> points;
     for (;;) {
       ASSIGN_OR_RETURN(bool more, reader->Next(points));
@@ -247,18 +285,23 @@ Result<void> RangeRun::Give(size_t series, const SeriesSink& sink) {
   return sink({about.name.metric, about.name.labels, about.kind, about.unit, std::move(points)});
 }
 
-}  // namespace
-
-Result<RangeOutcome> StreamRange(const Selector& selector, const RangeWindow& window,
-                                 const Ring* ring, HistoryReader* history, const SeriesSink& sink) {
+Result<RangeOutcome> Run(std::span<const Selector> selectors, const RangeWindow& window,
+                         const Ring* ring, HistoryReader* history, const SeriesSink& sink) {
   RETURN_IF_ERROR(Check(window));
   RangeRun run(window, history);
-  RETURN_IF_ERROR(run.Find(selector, ring));
+  RETURN_IF_ERROR(run.Find(selectors, ring));
   RETURN_IF_ERROR(run.Read(sink));
   return run.outcome();
 }
 
-Result<RangeAnswer> QueryRange(const Selector& selector, const RangeWindow& window,
+}  // namespace
+
+Result<RangeOutcome> StreamRange(const Selector& selector, const RangeWindow& window,
+                                 const Ring* ring, HistoryReader* history, const SeriesSink& sink) {
+  return Run({&selector, 1}, window, ring, history, sink);
+}
+
+Result<RangeAnswer> QueryRange(std::span<const Selector> selectors, const RangeWindow& window,
                                const Ring* ring, HistoryReader* history) {
   RangeAnswer answer;
   const auto gather = [&answer](SeriesPoints series) -> Result<void> {
@@ -266,8 +309,13 @@ Result<RangeAnswer> QueryRange(const Selector& selector, const RangeWindow& wind
     return {};
   };
   ASSIGN_OR_RETURN(static_cast<RangeOutcome&>(answer),
-                   StreamRange(selector, window, ring, history, gather));
+                   Run(selectors, window, ring, history, gather));
   return answer;
+}
+
+Result<RangeAnswer> QueryRange(const Selector& selector, const RangeWindow& window,
+                               const Ring* ring, HistoryReader* history) {
+  return QueryRange(std::span(&selector, 1), window, ring, history);
 }
 
 }  // namespace idlewatt

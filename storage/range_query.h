@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,10 @@ using SeriesSink = std::function<Result<void>(SeriesPoints)>;
 Result<RangeOutcome> StreamRange(const Selector& selector, const RangeWindow& window,
                                  const Ring* ring, HistoryReader* history, const SeriesSink& sink);
 
-// The same, gathered.
+// The same, gathered: of all series that any of `selectors` means, each once. One query is faster
+// than one for each selector, and what it reads of measured values is of one moment.
+Result<RangeAnswer> QueryRange(std::span<const Selector> selectors, const RangeWindow& window,
+                               const Ring* ring, HistoryReader* history);
 Result<RangeAnswer> QueryRange(const Selector& selector, const RangeWindow& window,
                                const Ring* ring, HistoryReader* history);
 

@@ -55,35 +55,22 @@ Result<int64_t> RollupReader::MeasuredFrom(int64_t series_id) {
   return first.value_or(std::numeric_limits<int64_t>::max());
 }
 
-void RollupReader::Start(int64_t series_id, int64_t begin_ms, int64_t end_ms, bool by_day) {
-  series_id_ = series_id;
-  next_ms_ = begin_ms;
-  end_ms_ = end_ms;
-  by_day_ = by_day;
-}
-
-Result<bool> RollupReader::Next(Rollup& rollup) {
-  while (next_ms_ < end_ms_) {
-    const bool day =
-        by_day_ && FloorTo(next_ms_, kDayMs) == next_ms_ && end_ms_ - next_ms_ >= kDayMs;
-    const int64_t span = day ? kDayMs : kHourMs;
-    Statement& row = day ? day_ : hour_;
-    row.Bind(1, RollupKey(next_ms_, span, series_id_));
-    rollup.start_ms = next_ms_;
-    rollup.span_ms = span;
-    next_ms_ += span;
-    ASSIGN_OR_RETURN(bool found, row.Step());
-    if (!found) continue;
-    rollup.count = row.Int(0);
-    rollup.min = row.Double(1);
-    rollup.max = row.Double(2);
-    rollup.avg = row.Double(3);
-    rollup.last = row.Double(4);
-    rollup.increase = row.Double(5);
-    row.Reset();
-    return true;
-  }
-  return false;
+Result<bool> RollupReader::Read(int64_t series_id, int64_t start_ms, int64_t span_ms,
+                                Rollup& rollup) {
+  Statement& row = span_ms == kDayMs ? day_ : hour_;
+  row.Bind(1, RollupKey(start_ms, span_ms, series_id));
+  ASSIGN_OR_RETURN(const bool found, row.Step());
+  if (!found) return false;
+  rollup.start_ms = start_ms;
+  rollup.span_ms = span_ms;
+  rollup.count = row.Int(0);
+  rollup.min = row.Double(1);
+  rollup.max = row.Double(2);
+  rollup.avg = row.Double(3);
+  rollup.last = row.Double(4);
+  rollup.increase = row.Double(5);
+  row.Reset();
+  return true;
 }
 
 }  // namespace idlewatt

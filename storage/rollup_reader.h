@@ -9,7 +9,8 @@
 
 namespace idlewatt {
 
-// Reads the tables `rollup_1h` and `rollup_1d`, one series at a time.
+// Reads rows of the tables `rollup_1h` and `rollup_1d`. Their keys have the time first: who wants
+// several series asks for all of them at one time before the next.
 // Errors:  as Database.
 // Threads: one at a time.
 class RollupReader {
@@ -27,10 +28,9 @@ class RollupReader {
   // When the first measured value is that is still there; the largest number when there is none.
   Result<int64_t> MeasuredFrom(int64_t series_id);
 
-  // From now on Next gives what this series has in [begin_ms, end_ms), whole hours, by time: days
-  // where `by_day` is set and they lie within, else hours.
-  void Start(int64_t series_id, int64_t begin_ms, int64_t end_ms, bool by_day);
-  Result<bool> Next(Rollup& rollup);
+  // What this series has of the hour or day, as `span_ms` says, that starts at `start_ms`. False
+  // when that is nothing.
+  Result<bool> Read(int64_t series_id, int64_t start_ms, int64_t span_ms, Rollup& rollup);
 
  private:
   RollupReader(Statement hour, Statement day, Statement hours, Statement frames, Statement chunks)
@@ -41,8 +41,6 @@ class RollupReader {
         chunks_(std::move(chunks)) {}
 
   Statement hour_, day_, hours_, frames_, chunks_;
-  int64_t series_id_ = 0, next_ms_ = 0, end_ms_ = 0;
-  bool by_day_ = false;
 };
 
 }  // namespace idlewatt

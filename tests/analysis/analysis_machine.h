@@ -162,7 +162,7 @@ class AnalysisMachine {
     builder_.Apply(frame);
     Readings derived(registry_);
     analyzer_.Analyze(builder_.Current(), derived);
-    sources = derived.sources;
+    sources = analyzer_.Sources();
     SamplerRun run{&Analyzer::Info(), SamplerRun::Outcome::kOk};
     run.first = frame.samples.size();
     run.count = derived.samples.size();

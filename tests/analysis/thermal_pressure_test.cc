@@ -53,13 +53,14 @@ struct Machine {
   }
   // The level after this tick; nothing when there is none.
   std::optional<ThermalLevel> Level() {
-    const auto state = ThermalPressure::Judge(maker.Tick());
-    if (!state) return std::nullopt;
+    const auto* state = thermal.Judge(maker.Tick());
+    if (state == nullptr) return std::nullopt;
     EXPECT_EQ(state->cause.empty(), state->level == kNominal) << state->cause;
     return state->level;
   }
 
   SnapshotMaker maker;
+  ThermalPressure thermal;
 };
 
 struct Case {
@@ -82,93 +83,126 @@ std::string NameOf(const testing::TestParamInfo<Case>& info) { return info.param
 
 INSTANTIATE_TEST_SUITE_P(
     Chips, ThermalPressureTest,
-    testing::Values(Case{"CoolIsNominal",
-                         [](Machine& m) {
-                           m.Chip(46, {{"max", 100}, {"crit", 105}});
-                         },
-                         kNominal},
-                    Case{"NearMaxIsFair",
-                         [](Machine& m) {
-                           m.Chip(85, {{"max", 90}, {"crit", 100}});
-                         },
-                         kFair},
-                    Case{"BelowThatIsNominal",
-                         [](Machine& m) {
-                           m.Chip(84.9, {{"max", 90}, {"crit", 100}});
-                         },
-                         kNominal},
-                    Case{"AtMaxIsSerious",
-                         [](Machine& m) {
-                           m.Chip(90, {{"max", 90}, {"crit", 100}});
-                         },
-                         kSerious},
-                    Case{"NearCritIsCritical",
-                         [](Machine& m) {
-                           m.Chip(97, {{"max", 90}, {"crit", 100}});
-                         },
-                         kCritical},
-                    Case{"AboveCritIsCritical",
-                         [](Machine& m) {
-                           m.Chip(104, {{"crit", 100}});
-                         },
-                         kCritical},
-                    Case{"EmergencyIsCriticalToo",
-                         [](Machine& m) {
-                           m.Chip(103, {{"emergency", 105}});
-                         },
-                         kCritical},
-                    Case{"TheLowerOfCritAndEmergencyCounts",
-                         [](Machine& m) {
-                           m.Chip(98, {{"crit", 100}, {"emergency", 105}});
-                         },
-                         kCritical},
-                    Case{"AMaxFarBelowCritIsWhereFansRun",
-                         [](Machine& m) {
-                           m.Chip(85, {{"max", 80}, {"crit", 100}});
-                         },
-                         kFair},
-                    Case{"NearAMaxForFansIsNominal",
-                         [](Machine& m) {
-                           m.Chip(79, {{"max", 80}, {"crit", 100}});
-                         },
-                         kNominal},
-                    Case{"WithCritAloneTenBelowIsFair",
-                         [](Machine& m) {
-                           m.Chip(90, {{"crit", 100}});
-                         },
-                         kFair},
-                    Case{"WithCritAloneElevenBelowIsNominal",
-                         [](Machine& m) {
-                           m.Chip(89, {{"crit", 100}});
-                         },
-                         kNominal},
-                    Case{"ColdIsNominal",
-                         [](Machine& m) {
-                           m.Chip(-20, {{"min", 0}, {"crit", 100}});
-                         },
-                         kNominal},
-                    Case{"AMinAloneIsNoLimit",
-                         [](Machine& m) {
-                           m.Chip(40, {{"min", 35}});
-                         },
-                         std::nullopt},
-                    Case{"ATemperatureWithoutLimitSaysNothing", [](Machine& m) { m.Chip(99, {}); },
-                         std::nullopt},
-                    Case{"TheHottestSensorDecides",
-                         [](Machine& m) {
-                           m.Chip(40, {{"crit", 100}}).Chip(99, {{"crit", 100}}, kCpu, "temp2");
-                         },
-                         kCritical},
-                    Case{"LimitsAreThoseOfTheOwnSensor",
-                         [](Machine& m) {
-                           m.Chip(84, {{"crit", 100}}).Chip(40, {{"crit", 85}}, kCpu, "temp2");
-                         },
-                         kNominal},
-                    Case{"LimitsAreThoseOfTheOwnChip",
-                         [](Machine& m) {
-                           m.Chip(84, {{"crit", 100}}).Chip(40, {{"crit", 85}}, "nvme-pci-0300");
-                         },
-                         kNominal}),
+    testing::Values(
+        Case{"CoolIsNominal",
+             [](Machine& m) {
+               m.Chip(46, {{"max", 100}, {"crit", 105}});
+             },
+             kNominal},
+        Case{"NearMaxIsFair",
+             [](Machine& m) {
+               m.Chip(85, {{"max", 90}, {"crit", 100}});
+             },
+             kFair},
+        Case{"BelowThatIsNominal",
+             [](Machine& m) {
+               m.Chip(84.9, {{"max", 90}, {"crit", 100}});
+             },
+             kNominal},
+        Case{"AtMaxIsSerious",
+             [](Machine& m) {
+               m.Chip(90, {{"max", 90}, {"crit", 100}});
+             },
+             kSerious},
+        Case{"NearCritIsCritical",
+             [](Machine& m) {
+               m.Chip(97, {{"max", 90}, {"crit", 100}});
+             },
+             kCritical},
+        Case{"AboveCritIsCritical",
+             [](Machine& m) {
+               m.Chip(104, {{"crit", 100}});
+             },
+             kCritical},
+        Case{"EmergencyIsCriticalToo",
+             [](Machine& m) {
+               m.Chip(103, {{"emergency", 105}});
+             },
+             kCritical},
+        Case{"TheLowerOfCritAndEmergencyCounts",
+             [](Machine& m) {
+               m.Chip(98, {{"crit", 100}, {"emergency", 105}});
+             },
+             kCritical},
+        Case{"AMaxFarBelowCritIsWhereFansRun",
+             [](Machine& m) {
+               m.Chip(85, {{"max", 80}, {"crit", 100}});
+             },
+             kFair},
+        Case{"NearAMaxForFansIsNominal",
+             [](Machine& m) {
+               m.Chip(79, {{"max", 80}, {"crit", 100}});
+             },
+             kNominal},
+        Case{"WithCritAloneTenBelowIsFair",
+             [](Machine& m) {
+               m.Chip(90, {{"crit", 100}});
+             },
+             kFair},
+        Case{"WithCritAloneElevenBelowIsNominal",
+             [](Machine& m) {
+               m.Chip(89, {{"crit", 100}});
+             },
+             kNominal},
+        Case{"ColdIsNominal",
+             [](Machine& m) {
+               m.Chip(-20, {{"min", 0}, {"crit", 100}});
+             },
+             kNominal},
+        Case{"AMinAloneIsNoLimit",
+             [](Machine& m) {
+               m.Chip(40, {{"min", 35}});
+             },
+             std::nullopt},
+        Case{"ATemperatureWithoutLimitSaysNothing", [](Machine& m) { m.Chip(99, {}); },
+             std::nullopt},
+        Case{"TheHottestSensorDecides",
+             [](Machine& m) {
+               m.Chip(40, {{"crit", 100}}).Chip(99, {{"crit", 100}}, kCpu, "temp2");
+             },
+             kCritical},
+        Case{"LimitsAreThoseOfTheOwnSensor",
+             [](Machine& m) {
+               m.Chip(84, {{"crit", 100}}).Chip(40, {{"crit", 85}}, kCpu, "temp2");
+             },
+             kNominal},
+        Case{"TheTenthSensorHasItsOwnLimits",
+             [](Machine& m) {
+               m.Chip(40, {{"crit", 120}}, kCpu, "temp1");
+               m.Chip(96, {{"crit", 120}}, kCpu, "temp2");
+               m.Chip(96, {{"crit", 105}}, kCpu, "temp10");
+             },
+             kFair},
+        Case{"ASensorWithoutLimitsDoesNotHideTheNext",
+             [](Machine& m) {
+               m.Chip(40, {}, kCpu, "temp1").Chip(99, {{"crit", 100}}, kCpu, "temp2");
+             },
+             kCritical},
+        Case{"LimitsOfAnotherLabelAreNotItsOwn",
+             [](Machine& m) {
+               m.Chip(84, {{"crit", 100}});
+               m.maker.Add(metrics::kTemperatureLimit, {kCpu, "temp1", "Core 0", "crit"}, 85);
+             },
+             kNominal},
+        Case{"NearCritAndFarFromMaxIsNominal",
+             [](Machine& m) {
+               m.Chip(92, {{"max", 99}, {"crit", 100}});
+             },
+             kNominal},
+        Case{"LimitsOfASensorThatGivesNothingAreNobodys",
+             [](Machine& m) {
+               m.maker.Add(metrics::kTemperatureLimit, {"a", "temp1", "", "crit"}, 50);
+               m.maker.Add(metrics::kTemperatureLimit, {kCpu, "temp2", "", "crit"}, 50);
+               m.Chip(46, {{"crit", 100}}, kCpu, "temp1");
+               m.Chip(85, {{"crit", 100}}, kCpu, "temp3");
+               m.Chip(99, {}, "nvme-pci-0300");
+             },
+             kNominal},
+        Case{"LimitsAreThoseOfTheOwnChip",
+             [](Machine& m) {
+               m.Chip(84, {{"crit", 100}}).Chip(40, {{"crit", 85}}, "nvme-pci-0300");
+             },
+             kNominal}),
     NameOf);
 
 INSTANTIATE_TEST_SUITE_P(
@@ -188,6 +222,11 @@ INSTANTIATE_TEST_SUITE_P(
                            m.Chip(80, {{"max", 127}, {"crit", 100}});
                          },
                          kNominal},
+                    Case{"WithAMaxAboveCritTenBelowCritIsFair",
+                         [](Machine& m) {
+                           m.Chip(90, {{"max", 127}, {"crit", 100}});
+                         },
+                         kFair},
                     Case{"ALimitBelowThirty",
                          [](Machine& m) {
                            m.Chip(40, {{"max", 29}, {"crit", 100}});
@@ -244,6 +283,11 @@ INSTANTIATE_TEST_SUITE_P(
                            m.Zone(50, {{"passive", 0}, {"critical", 100}});
                          },
                          kNominal},
+                    Case{"WithAPassiveTripAboveTheCriticalTenBelowItIsFair",
+                         [](Machine& m) {
+                           m.Zone(90, {{"passive", 110}, {"critical", 100}});
+                         },
+                         kFair},
                     Case{"APassiveTripAboveTheCritical",
                          [](Machine& m) {
                            m.Zone(80, {{"passive", 110}, {"critical", 100}});
@@ -308,7 +352,18 @@ INSTANTIATE_TEST_SUITE_P(
              [](Machine& m) {
                m.Zone(84, {{"critical", 100}}).Zone(40, {{"critical", 85}}, "acpitz", "1");
              },
-             kNominal}),
+             kNominal},
+        Case{"TripsOfAZoneThatGivesNothingAreNobodys",
+             [](Machine& m) {
+               m.maker.Add(metrics::kZoneTripCelsius, {"1", "acpitz", "critical"}, 40);
+               m.Zone(60, {{"critical", 100}}).Zone(60, {{"critical", 100}}, "acpitz", "10");
+             },
+             kNominal},
+        Case{"TheLowestOfSeveralCriticalTripsCounts",
+             [](Machine& m) {
+               m.Zone(88, {{"critical", 100}, {"critical#2", 90}});
+             },
+             kCritical}),
     NameOf);
 
 INSTANTIATE_TEST_SUITE_P(
@@ -336,6 +391,18 @@ INSTANTIATE_TEST_SUITE_P(
              kNominal},
         Case{"AFanOfOneStepThatRunsIsNominal",
              [](Machine& m) { m.Cooler("Processor", 0, 10).Cooler("Fan", 1, 1, "1"); }, kNominal},
+        Case{"TheRangeIsThatOfTheOwnDevice",
+             [](Machine& m) {
+               m.maker.Add(metrics::kCoolingMaxState, {"0", "Processor"}, 3);
+               m.Cooler("Processor", 2, 10, "1").Cooler("Processor", 2, 5, "10");
+             },
+             kFair},
+        Case{
+            "ADeviceWithoutRangeIsFairAtMost",
+            [](Machine& m) {
+              m.Cooler("Processor", 0, 10).maker.Add(metrics::kCoolingState, {"1", "Processor"}, 9);
+            },
+            kFair},
         Case{"AFanAloneSaysNothing", [](Machine& m) { m.Cooler("Fan", 1, 10); }, std::nullopt}),
     NameOf);
 
@@ -359,14 +426,56 @@ TEST(ThermalPressureStateTest, ASensorThatVanishedOrSleepsSaysNothing) {
   Machine machine;
   EXPECT_EQ(machine.Chip(99, {{"crit", 100}}).Level(), kCritical);
   EXPECT_EQ(machine.Level(), std::nullopt);
+  EXPECT_EQ(machine.Throttled(1).Cooler("Processor", 1, 10).Level(), kFair);
+  EXPECT_EQ(machine.Level(), std::nullopt);
 }
 
 TEST(ThermalPressureStateTest, TheCauseNamesSensorAndLimit) {
   SnapshotMaker maker;
   maker.Add(metrics::kTemperature, {kCpu, "temp2", "Core 0"}, 97.6);
   maker.Add(metrics::kTemperatureLimit, {kCpu, "temp2", "Core 0", "crit"}, 100);
-  const auto state = ThermalPressure::Judge(maker.Tick());
-  EXPECT_EQ(state.value().cause, "Core 0 of coretemp-isa-0000 is at 98 °C, crit is 100 °C");
+  ThermalPressure thermal;
+  const auto* state = thermal.Judge(maker.Tick());
+  ASSERT_NE(state, nullptr);
+  EXPECT_EQ(state->cause, "Core 0 of coretemp-isa-0000 is at 98 °C, crit is 100 °C");
+}
+
+// The cause after one tick; empty when there is no level.
+std::string CauseOf(Machine& machine) {
+  const auto* state = machine.thermal.Judge(machine.maker.Tick());
+  return state == nullptr ? "" : state->cause;
+}
+
+TEST(ThermalPressureStateTest, EveryKindOfCauseIsTold) {
+  Machine machine;
+  EXPECT_EQ(CauseOf(machine.Zone(80.4, {{"passive", 80}, {"passive#2", 90}}, "soc", "3")),
+            "thermal zone 3 (soc) is at 80 °C, its first limit is 80 °C");
+  EXPECT_EQ(CauseOf(machine.Throttled(4)), "");
+  EXPECT_EQ(CauseOf(machine.Throttled(5)), "package 0 was slowed down because of heat");
+  EXPECT_EQ(CauseOf(machine.Cooler("Processor", 1, 10)),
+            "cooling device 0 (Processor) slows the machine");
+  EXPECT_EQ(CauseOf(machine.Cooler("Processor", 6, 10)),
+            "cooling device 0 (Processor) slows the machine by more than half of what it can");
+  EXPECT_EQ(CauseOf(machine.Cooler("Processor", 0, 10).Cooler("pwm-fan", 4, 4, "1")),
+            "cooling device 1 (pwm-fan) runs as fast as it can");
+}
+
+TEST(ThermalPressureStateTest, TheCauseIsThatOfTheWorstAndOfSeveralTheFirst) {
+  Machine machine;
+  machine.Zone(86, {{"critical", 95}}).Cooler("Processor", 9, 10);
+  machine.Chip(91, {{"max", 90}, {"crit", 100}}, kCpu, "temp1");
+  machine.Chip(99, {{"max", 90}, {"crit", 100}}, kCpu, "temp2");
+  machine.Chip(101, {{"max", 90}, {"crit", 101}}, kCpu, "temp3");
+  EXPECT_EQ(CauseOf(machine), "Package of coretemp-isa-0000 is at 99 °C, crit is 100 °C");
+  machine.Cooler("Processor", 1, 10, "3").Cooler("Processor", 2, 10, "4");
+  EXPECT_EQ(CauseOf(machine), "cooling device 3 (Processor) slows the machine");
+}
+
+TEST(ThermalPressureStateTest, ACauseEndsWithItsTick) {
+  Machine machine;
+  EXPECT_NE(CauseOf(machine.Chip(99, {{"crit", 100}})), "");
+  EXPECT_EQ(machine.Chip(46, {{"crit", 100}}).Level(), kNominal);
+  EXPECT_EQ(CauseOf(machine), "");
 }
 
 // As the daemon does it, tick by tick.
@@ -376,6 +485,7 @@ TEST(ThermalPressureStateTest, TheAnalysisPublishesLevelAndSource) {
   EXPECT_EQ(machine.Get(metrics::kThermalPressure, {}), std::nullopt);
   ASSERT_NE(machine.Source("thermal_pressure"), nullptr);
   EXPECT_EQ(machine.Source("thermal_pressure")->error.value().code, ErrorCode::kNoData);
+  EXPECT_EQ(machine.Source("thermal_pressure")->sampler, "analysis");
   machine.hwmon.Set(metrics::kThrottleEvents, {"package", "0"}, 4);
   machine.Tick(std::chrono::seconds(5));
   EXPECT_EQ(machine.Get(metrics::kThermalPressure, {}), 0);
@@ -384,7 +494,8 @@ TEST(ThermalPressureStateTest, TheAnalysisPublishesLevelAndSource) {
   machine.hwmon.Set(metrics::kThrottleEvents, {"package", "0"}, 5);
   machine.Tick(std::chrono::seconds(5));
   EXPECT_EQ(machine.Get(metrics::kThermalPressure, {}), 2);
-  EXPECT_EQ(machine.analyzer().thermal().state().value().level, kSerious);
+  ASSERT_NE(machine.analyzer().thermal().state(), nullptr);
+  EXPECT_EQ(machine.analyzer().thermal().state()->level, kSerious);
 }
 
 }  // namespace

@@ -231,6 +231,10 @@ TEST(ConfigTest, WrongAlertRulesSayWhatToDo) {
   EXPECT_THAT(OnlyError("[[alert]]\nbuiltin = \"IdlePower\"\nmetric = \"x\"\n"),
               HasSubstr("not both"));
   EXPECT_THAT(OnlyError("[[alert]]\nmetric = \"x\"\nwarning = 1\n"), HasSubstr("name"));
+  EXPECT_THAT(OnlyError("[[alert]]\nbuiltin = \"IdlePower\"\nservices = [\"a\"]\n"),
+              HasSubstr("of the whole machine"));
+  EXPECT_THAT(OnlyError("[[alert]]\nbuiltin = \"IdlePower\"\nwhen = \"below\"\n"),
+              HasSubstr("when"));
   EXPECT_THAT(OnlyError("[[alert]]\nname = \"a\"\nmetric = \"x{\"\nwarning = 1\n"),
               HasSubstr("metric"));
   EXPECT_THAT(OnlyError("[[alert]]\nname = \"a\"\nmetric = \"x\"\n"), HasSubstr("critical"));

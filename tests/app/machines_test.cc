@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <array>
 
+#include "tests/support/fake_proc.h"
 #include "tests/support/recorded_machine.h"
 
 namespace idlewatt {
@@ -347,6 +350,59 @@ TEST_F(BoardTest, MetersOfPartsAreNotTheMachine) {
   machine.Tick(seconds(10));
   EXPECT_THAT(machine.Watts("hwmon"), ::testing::Contains(Pair("system", Near(120))));
   EXPECT_NEAR(machine.HostJoules(), 1200, 1e-6);
+}
+
+// ---- Two services on a machine with RAPL ------------------------------------------------------
+
+class AttributedTest : public ::testing::Test {
+ protected:
+  AttributedTest() {
+    machine.Sys("class/powercap/intel-rapl:0", {{"name", "package-0"}, {"enabled", "1"}});
+    machine.Sys("class/powercap/intel-rapl:0:0", {{"name", "dram"}, {"enabled", "1"}});
+    Energy(0, 0);
+    Run("llama", 100, 0);
+    Run("burner", 200, 0);
+  }
+  // Joules that the counters show.
+  void Energy(int64_t package, int64_t dram) {
+    machine.Sys("class/powercap/intel-rapl:0", "energy_uj", std::to_string(package * 1'000'000));
+    machine.Sys("class/powercap/intel-rapl:0:0", "energy_uj", std::to_string(dram * 1'000'000));
+  }
+  // A process that has used so many seconds.
+  void Run(const std::string& name, int32_t pid, double used) {
+    const auto ticks = static_cast<uint64_t>(used * static_cast<double>(::sysconf(_SC_CLK_TCK)));
+    machine.tree.Write("proc/" + std::to_string(pid) + "/stat",
+                       StatLine({.pid = pid, .comm = name, .user = ticks}));
+  }
+  double Joules(const std::string& service, const std::string& component) const {
+    return machine.Values("idlewatt_service_energy_joules_total")
+        .at("{service=\"" + service + "\",component=\"" + component + "\",state=\"active\"}");
+  }
+  double Unattributed(const std::string& domain) const {
+    return machine.Values("idlewatt_attribution_unattributed_joules_total")
+        .at("{domain=\"" + domain + "\"}");
+  }
+  RecordedMachine machine;
+};
+
+// 8 CPU seconds of the machine in 10 s: 4 of the burner, 2 of llama, 2 of nobody known.
+TEST_F(AttributedTest, JoulesOfServicesAreThoseWorkedOutByHand) {
+  machine.Tick();
+  Energy(200, 20);
+  Run("burner", 200, 4);
+  Run("llama", 100, 2);
+  machine.Tick(seconds(10));
+  EXPECT_NEAR(Joules("burner", "cpu"), 200 * 4.0 / 8, 1e-6);
+  EXPECT_NEAR(Joules("burner", "dram"), 20 * 4.0 / 8, 1e-6);
+  EXPECT_NEAR(Joules("llama", "cpu"), 200 * 2.0 / 8, 1e-6);
+  EXPECT_NEAR(Joules("llama", "dram"), 20 * 2.0 / 8, 1e-6);
+  EXPECT_NEAR(Unattributed("package-0"), 200 * 2.0 / 8, 1e-6);
+  Energy(290, 29);
+  Run("burner", 200, 12);  // all of it
+  machine.Tick(seconds(10));
+  EXPECT_NEAR(Joules("burner", "cpu"), 100 + 90, 1e-6);
+  EXPECT_NEAR(Joules("llama", "cpu"), 50, 1e-6);
+  EXPECT_THAT(machine.Values("idlewatt_host_power_watts"), ElementsAre(Pair("", Near(9.9))));
 }
 
 }  // namespace

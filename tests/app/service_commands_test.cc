@@ -49,6 +49,7 @@ class ServiceCommandsTest : public testing::Test {
                                 .range = {},
                                 .series = {},
                                 .events = {},
+                                .idle = {},
                                 .storage =
                                     [this] {
                                       return StorageStatus{data_.PathOf("history.db"), {}};

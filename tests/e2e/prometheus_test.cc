@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/e2e/daemon_fixture.h"
+#include "tests/e2e/prometheus_fixture.h"
 
 namespace idlewatt {
 namespace {
@@ -38,33 +39,13 @@ TEST(PrometheusTest, ScrapesTheDaemonAndAnswersAQuery) {
   FakeTree folder;
   RunningDaemon daemon(folder, std::string(kConfig) + DemoService("llama", client::FreePort(), ""));
   ASSERT_TRUE(daemon.WaitReady());
-  folder.Write("prometheus.yml",
-               "global: {scrape_interval: 500ms, scrape_timeout: 400ms}\n"
-               "scrape_configs:\n- job_name: idlewatt\n  static_configs:\n  - targets: ['" +
-                   daemon.address() + "']\n");
-  const uint16_t port = client::FreePort();
-  ChildProcess prometheus({"prometheus", "--config.file=" + folder.PathOf("prometheus.yml"),
-                           "--storage.tsdb.path=" + folder.PathOf("tsdb"),
-                           "--web.listen-address=127.0.0.1:" + std::to_string(port)});
-  // "up" after some scrapes, and a series of ours with its value.
-  const auto answer = [&](const std::string& query) {
-    const auto response = client::HttpGet(port, "/api/v1/query?query=" + query);
-    if (!response) return nlohmann::json();
-    const auto json = nlohmann::json::parse(response->body, nullptr, false);
-    return json.is_object() ? json["data"]["result"] : nlohmann::json();
-  };
+  RunningPrometheus prometheus(folder, {daemon.address()});
   ASSERT_TRUE(Eventually([&] {
-    const auto result = answer("count_over_time(up%5B1m%5D)");
-    return !result.empty() &&
-           ParseNumber<double>(result[0]["value"][1].get<std::string>()).value_or(0) >= 3;
+    return prometheus.Value("count_over_time(up[1m])").value_or(0) >= 3;
   })) << prometheus.output();
-  const auto up = answer("up");
-  ASSERT_EQ(up.size(), 1U);
-  EXPECT_EQ(up[0]["value"][1], "1");
-  const auto ready = answer("idlewatt_service_state%7Bservice=%22llama%22,state=%22ready%22%7D");
-  ASSERT_EQ(ready.size(), 1U);
-  EXPECT_EQ(ready[0]["value"][1], "1");
-  EXPECT_EQ(answer("idlewatt_power_watts%7Bsource=%22model%22%7D").size(), 1U);
+  EXPECT_EQ(prometheus.Value("up"), 1);
+  EXPECT_EQ(prometheus.Value("idlewatt_service_state{service=\"llama\",state=\"ready\"}"), 1);
+  EXPECT_EQ(prometheus.Query("idlewatt_power_watts{source=\"model\"}").size(), 1U);
 }
 
 }  // namespace

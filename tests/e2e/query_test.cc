@@ -102,5 +102,96 @@ TEST_F(QueryTest, SeriesComeFromADaemonAndFromAFile) {
       << csv.output;
 }
 
+// Two hours of a machine, a sample a minute; in the second it draws 3 W less.
+std::string TwoHoursOfPower(int64_t begin_seconds) {
+  std::string text = "# TYPE idlewatt_host_power_watts gauge\n";
+  for (int minute = 0; minute < 120; ++minute) {
+    const double watts = (minute < 60 ? 14.0 : 11.0) + 0.1 * (minute * 7 % 11 - 5);
+    text += "idlewatt_host_power_watts " + std::to_string(watts) + " " +
+            std::to_string(begin_seconds + minute * 60) + "\n";
+  }
+  return text + "# EOF\n";
+}
+
+TEST_F(QueryTest, CompareTellsWhatChangedFromAFile) {
+  folder_.Write("power.om", TwoHoursOfPower(1'700'006'400));  // 2023-11-15T00:00:00Z
+  const std::string db = folder_.PathOf("power.db");
+  const Outcome import =
+      RunToEnd({BinaryPath("idlewatt"), "import", folder_.PathOf("power.om"), "--db", db});
+  ASSERT_EQ(import.status->code, 0) << import.output;
+  const auto compare = [&](const std::string& before, const std::string& after,
+                           const std::string& format) {
+    return RunToEnd(
+        {BinaryPath("idlewatt"), "compare", before, after, "--db", db, "--format", format});
+  };
+  const std::string first = "2023-11-15..2023-11-15T01:00:00Z";
+  const std::string second = "2023-11-15T01:00:00Z..2023-11-15T02:00:00Z";
+  const Outcome table = compare(first, second, "table");
+  EXPECT_EQ(table.status->code, 0);
+  EXPECT_TRUE(table.output.ends_with(
+      "machine: 14.0 Wh measured before, 11.0 Wh after\n"
+      "The machine drew 3.00 W less (95 % interval 2.92 to 3.09 W, -21 %).\n"))
+      << table.output;
+  const auto json = nlohmann::json::parse(compare(first, second, "json").output, nullptr, false);
+  ASSERT_TRUE(json.is_object());
+  EXPECT_EQ(json["rows"][0]["verdict"], "less");
+  const Outcome wrong = compare(first, "2023-11-15", "table");
+  EXPECT_EQ(wrong.status->code, 1);
+  EXPECT_EQ(wrong.output,
+            "idlewatt: after: \"2023-11-15\" is no window: write SINCE..UNTIL, as in "
+            "\"48h..24h\"\n");
+  EXPECT_EQ(compare(first, second, "csv").status->code, 2);
+}
+
+TEST_F(QueryTest, CompareAsksADaemon) {
+  RunningDaemon daemon(folder_, kConfig);
+  ASSERT_TRUE(daemon.WaitReady());
+  const Outcome outcome = RunToEnd({BinaryPath("idlewatt"), "compare", "2h..1h", "1h..now",
+                                    "--http", daemon.address(), "--service", "nobody"});
+  EXPECT_EQ(outcome.status->code, 0);
+  EXPECT_NE(outcome.output.find("Too little data to say whether nobody drew more or less"),
+            std::string::npos)
+      << outcome.output;
+}
+
+TEST_F(QueryTest, IdlePowerComesFromADaemonAndFromItsFile) {
+  const auto idle_power = [](const std::vector<std::string>& more) {
+    std::vector<std::string> command = {BinaryPath("idlewatt"), "query", "idle-power"};
+    command.insert(command.end(), more.begin(), more.end());
+    return RunToEnd(command);
+  };
+  const auto floor_of = [](const Outcome& outcome) {
+    const auto report = nlohmann::json::parse(outcome.output, nullptr, false);
+    if (!report.is_object() || report.value("meter", nlohmann::json()) != "model") return 0.0;
+    const auto& joules = report["machine"]["floor_joules"];
+    return joules.is_number() ? joules.get<double>() : 0.0;
+  };
+  folder_.MakeDir("sys");  // no meter, wherever this runs
+  const std::string model = "[collector.power.model]\nidle_watts = 5\nmax_watts = 20\n";
+  {
+    RunningDaemon daemon(folder_, kConfig + model, {"--sysfs", folder_.PathOf("sys")});
+    ASSERT_TRUE(Eventually([&] {
+      return floor_of(idle_power({"--http", daemon.address(), "--format", "json"})) > 0;
+    })) << daemon.Get("/api/v1/idle");
+    const Outcome table = idle_power({"--http", daemon.address(), "--by", "hour"});
+    EXPECT_EQ(table.status->code, 0);
+    EXPECT_NE(table.output.find("MOST IDLE"), std::string::npos) << table.output;
+    EXPECT_NE(table.output.find("estimated by the model"), std::string::npos) << table.output;
+  }
+  const std::string db = folder_.PathOf("data/history.db");
+  EXPECT_GT(floor_of(idle_power({"--db", db, "--format", "json"})), 0);
+  const Outcome csv = idle_power({"--db", db, "--format", "csv", "--by", "day"});
+  EXPECT_EQ(csv.status->code, 0);
+  EXPECT_TRUE(csv.output.starts_with("start,joules,mean_watts,idle_joules,")) << csv.output;
+  const Outcome nothing =
+      idle_power({"--db", db, "--since", "2020-01-01", "--until", "2020-01-02"});
+  EXPECT_EQ(nothing.status->code, 0);
+  EXPECT_EQ(nothing.output,
+            "no energy and no idle time is recorded from 2020-01-01T00:00:00.000Z to "
+            "2020-01-02T00:00:00.000Z\n");
+  EXPECT_EQ(idle_power({"--db", db, "--by", "week"}).status->code, 2);
+  EXPECT_EQ(idle_power({"--db", db, "--since", "yesterday"}).status->code, 1);
+}
+
 }  // namespace
 }  // namespace idlewatt

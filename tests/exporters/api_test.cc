@@ -23,6 +23,7 @@ class ApiTest : public testing::Test {
                              const RangeWindow& window) { return Range(selector, window); },
              .series = [this](const Selector* selector) { return Series(selector); },
              .events = [this](const TimeSpan& span, size_t limit) { return Events(span, limit); },
+             .idle = [this](const IdleWindow& window) { return Idle(window); },
              .storage = [this] { return storage_; },
              .clock = clock_})) {}
 
@@ -70,7 +71,18 @@ class ApiTest : public testing::Test {
     return events_;
   }
 
+  Result<IdleReport> Idle(const IdleWindow& window) {
+    asked_idle_ = window;
+    if (idle_error_) return *idle_error_;
+    IdleReport report;
+    report.window = window;
+    report.sources = {"rapl"};
+    return report;
+  }
+
   std::optional<StorageStatus> storage_;
+  std::optional<IdleWindow> asked_idle_;
+  std::optional<Error> idle_error_;
   size_t asked_limit_ = 0;
   SnapshotMaker maker_;
   Slot<Snapshot> snapshot_;
@@ -142,6 +154,20 @@ TEST_F(ApiTest, RangeTakesMetricAndMatch) {
   EXPECT_EQ(asked_window_->step, std::chrono::minutes(1));
 }
 
+TEST_F(ApiTest, CompareTakesTwoWindows) {
+  const HttpResponse response =
+      Get("/api/v1/compare", {{"before", "2h..1h"}, {"after", "1h..now"}, {"service", "llama"}});
+  ASSERT_EQ(response.status, 200) << response.body;
+  const auto json = nlohmann::json::parse(response.body);
+  EXPECT_EQ(json["service"], "llama");
+  EXPECT_EQ(json["before"]["until"], json["after"]["since"]);
+  EXPECT_EQ(json["rows"].size(), 7U);
+  EXPECT_EQ(asked_window_->step, std::chrono::minutes(1));
+  EXPECT_EQ(asked_window_->until, clock_.Now().wall - std::chrono::milliseconds(1));
+  EXPECT_EQ(Get("/api/v1/compare", {{"before", "2h..1h"}}).status, 400) << "after is missing";
+  EXPECT_EQ(Get("/api/v1/compare", {{"before", "1h..2h"}, {"after", "1h..now"}}).status, 400);
+}
+
 TEST_F(ApiTest, SeriesTellsWhatThereIsAndTakesASelector) {
   const HttpResponse all = Get("/api/v1/series");
   ASSERT_EQ(all.status, 200) << all.body;
@@ -208,6 +234,34 @@ TEST_F(ApiTest, EventsAreThoseOfTheHistory) {
     EXPECT_EQ(Get("/api/v1/events", {{"limit", limit}}).status, 400) << limit;
   }
   EXPECT_EQ(Get("/api/v1/events", {{"since", "1h"}, {"until", "2h"}}).status, 400);
+}
+
+TEST_F(ApiTest, TheIdleReportIsOfTheLastDayUnlessAskedElse) {
+  const HttpResponse response = Get("/api/v1/idle");
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(asked_idle_->until, clock_.Now().wall);
+  EXPECT_EQ(asked_idle_->until - asked_idle_->since, std::chrono::hours(24));
+  EXPECT_EQ(asked_idle_->step.count(), 0);
+  EXPECT_EQ(asked_idle_->now, clock_.Now().wall);
+  EXPECT_EQ(nlohmann::json::parse(response.body)["meter"], "meter");
+  EXPECT_EQ(Get("/api/v1/idle/", {{"since", "7d"}, {"until", "1d"}, {"step", "1h"}}).status, 200);
+  EXPECT_EQ(asked_idle_->until - asked_idle_->since, std::chrono::hours(6 * 24));
+  EXPECT_EQ(asked_idle_->until, clock_.Now().wall - std::chrono::hours(24));
+  EXPECT_EQ(asked_idle_->step, std::chrono::hours(1));
+}
+
+TEST_F(ApiTest, TheIdleReportRefusesWhatMakesNoSense) {
+  using Query = std::map<std::string, std::string>;
+  for (const Query& query : {Query{{"since", "yesterday"}}, Query{{"step", "5"}},
+                             Query{{"since", "1h"}, {"until", "2h"}}}) {
+    EXPECT_EQ(Get("/api/v1/idle", query).status, 400) << query.begin()->second;
+  }
+  EXPECT_FALSE(asked_idle_.has_value());
+  EXPECT_EQ(Get("/api/v1/idle/more").status, 404);
+  idle_error_ = Error{ErrorCode::kInvalid, "step", 0, "is negative"};
+  EXPECT_EQ(Get("/api/v1/idle").status, 400);
+  idle_error_ = Error{ErrorCode::kTransient, "", 0, "the daemon starts"};
+  EXPECT_EQ(Get("/api/v1/idle").status, 503);
 }
 
 }  // namespace

@@ -80,6 +80,7 @@ class EventStreamTest : public testing::Test {
                             .range = {},
                             .series = {},
                             .events = {},
+                            .idle = {},
                             .storage = {},
                             .clock = clock_};
 };

@@ -32,6 +32,7 @@ class ServiceApiTest : public testing::Test {
                                 .range = {},
                                 .series = {},
                                 .events = {},
+                                .idle = {},
                                 .storage = {},
                                 .clock = clock_});
     auto started = HttpServer::Start(options, endpoints_);

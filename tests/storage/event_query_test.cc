@@ -36,6 +36,10 @@ TEST_F(EventQueryTest, GivesTheNewestOldestFirst) {
   Result<HistoryReader> reader = HistoryReader::Open(db_path());
   ASSERT_TRUE(reader);
   EXPECT_EQ((*QueryEvents(*reader, 1000, 1000, 1))[0].detail_json, R"({"x":1})");
+  const auto of_kind = QueryEvents(*reader, 0, 9000, 1, "first");
+  ASSERT_TRUE(of_kind && of_kind->size() == 1) << "the limit counts those of the kind";
+  EXPECT_EQ((*of_kind)[0].time_ms, 2000);
+  EXPECT_TRUE(QueryEvents(*reader, 0, 9000, 9, "none")->empty());
 }
 
 }  // namespace

@@ -133,6 +133,29 @@ TEST_F(RangeQueryTest, RefusesAWindowThatEndsBeforeItBegins) {
   EXPECT_FALSE(Query("test_celsius", {At(1), At(2), milliseconds(-1)}).ok());
 }
 
+TEST_F(RangeQueryTest, SeveralSelectorsGiveEachSeriesOnce) {
+  for (int i = 0; i < 40; ++i) {
+    Record(kStartMs + i * 5000, {{joules_, 10.0 * i}, {GaugeId("a"), 1}, {GaugeId("b"), 2}});
+    if (i == 35) {
+      ASSERT_TRUE(history_->Flush().ok());
+    }
+  }
+  Result<HistoryReader> reader = HistoryReader::Open(db_path());
+  ASSERT_TRUE(reader.ok());
+  std::vector<Selector> selectors;
+  for (const char* text :
+       {"test_joules_total", "test_celsius{sensor=\"b\"}", "test_celsius", "x"}) {
+    selectors.push_back(Select(text));
+  }
+  const auto answer = QueryRange(selectors, Everything(), &ring_, &*reader);
+  ASSERT_TRUE(answer.ok()) << answer.error().ToString();
+  ASSERT_EQ(answer->series.size(), 3u);
+  EXPECT_EQ(answer->series[0].metric, "test_celsius");
+  EXPECT_EQ(answer->series[1].labels, (Labels{{"sensor", "b"}}));
+  EXPECT_EQ(answer->series[2].metric, "test_joules_total");
+  for (const SeriesPoints& series : answer->series) EXPECT_EQ(series.points.size(), 40u);
+}
+
 TEST_F(RangeQueryTest, NothingThereIsAnEmptyAnswer) {
   const Result<RangeAnswer> answer = Query("no_such_metric");
   ASSERT_TRUE(answer.ok());

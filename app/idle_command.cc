@@ -1,0 +1,288 @@
+#include "app/idle_command.h"
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "app/database_path.h"
+#include "app/exit_code.h"
+#include "app/http_client.h"
+#include "app/tables.h"
+#include "base/duration.h"
+#include "exporters/api_answers.h"
+#include "exporters/idle_report.h"
+#include "storage/history_reader.h"
+
+namespace idlewatt {
+namespace {
+
+constexpr const char* kUnknown = "-";
+constexpr double kJoulesPerWattHour = 3600;
+
+std::string Number(double value, const char* format) {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), format, value);
+  return text.data();
+}
+
+// About three digits that say something.
+std::string Digits(double value) {
+  if (value == 0) return "0";
+  return Number(value, value >= 100 ? "%.0f" : value >= 10 ? "%.1f" : value >= 1 ? "%.2f" : "%.3f");
+}
+
+std::string DigitsOr(const Json& value, double divisor = 1) {
+  return value.is_number() ? Digits(value.get<double>() / divisor) : kUnknown;
+}
+
+std::string WattHoursOr(const Json& joules) { return DigitsOr(joules, kJoulesPerWattHour); }
+
+std::string PercentOr(const Json& share) {
+  return share.is_number() ? Number(share.get<double>() * 100, "%.0f %%") : kUnknown;
+}
+
+std::string TimeOr(const Json& seconds) {
+  if (!seconds.is_number()) return kUnknown;
+  const double value = seconds.get<double>();
+  if (value < 1) return "0s";
+  return FormatDuration(std::chrono::seconds(static_cast<int64_t>(std::llround(value))));
+}
+
+std::string TextOr(const Json& value) {
+  return value.is_string() ? Printable(value.get<std::string>()) : kUnknown;
+}
+
+// Of what is not known nothing is written.
+std::string CsvOr(const Json& value) {
+  if (value.is_null()) return "";
+  return value.is_string() ? CsvField(value.get<std::string>()) : value.dump();
+}
+
+std::string CsvRow(const std::vector<std::string>& fields) {
+  std::string row;
+  for (const std::string& field : fields) row += (row.empty() ? "" : ",") + field;
+  return row + "\n";
+}
+
+bool IsWanted(const Json& row, const IdlePowerView& view) {
+  return view.service.empty() || row.at("service") == view.service;
+}
+
+Json Wanted(const Json& rows, const IdlePowerView& view) {
+  Json wanted = Json::array();
+  for (const Json& row : rows) {
+    if (IsWanted(row, view)) wanted.push_back(row);
+  }
+  return wanted;
+}
+
+// The report without what is told of other services; what is told of the machine stays.
+Json OnlyOf(Json report, const IdlePowerView& view) {
+  for (const char* list : {"services", "recommendations", "alerts"}) {
+    report[list] = Wanted(report.at(list), view);
+  }
+  for (Json& bucket : report.at("buckets")) {
+    bucket["services"] = Wanted(bucket.at("services"), view);
+  }
+  return report;
+}
+
+std::string EstimateNote(const Json& report) {
+  if (report.at("meter") == "model") return "estimated by the model";
+  return report.at("meter") == "mixed" ? "partly estimated by the model" : "";
+}
+
+// The end: what the services above did not use.
+std::string MachineLines(const Json& report) {
+  const Json& machine = report.at("machine");
+  const auto part = [&](const char* field, const char* name) {
+    const Json& joules = machine.at(field);
+    return joules.is_null() ? "" : ", " + WattHoursOr(joules) + " Wh " + name;
+  };
+  std::string line = "the machine: " + WattHoursOr(machine.at("joules")) + " Wh";
+  if (report.at("measured_seconds").is_number()) {
+    line += " in " + TimeOr(report.at("measured_seconds"));
+  }
+  if (machine.at("mean_watts").is_number())
+    line += ", " + DigitsOr(machine.at("mean_watts")) + " W";
+  line += part("service_idle_joules", "idle services");
+  line += part("floor_joules", "floor");
+  line += part("unattributed_joules", "unattributed");
+  std::string more;
+  if (machine.at("idle_seconds").is_number()) {
+    more = "idle for " + TimeOr(machine.at("idle_seconds"));
+    if (machine.at("idle_mean_watts").is_number()) {
+      more += " at " + DigitsOr(machine.at("idle_mean_watts")) + " W";
+    }
+  }
+  const std::string note = EstimateNote(report);
+  if (!more.empty() && !note.empty()) more += "; ";
+  more += note;
+  return line + "\n" + (more.empty() ? "" : "    " + more + "\n");
+}
+
+std::string NothingLine(const Json& report, const IdlePowerView& view) {
+  const std::string what =
+      view.service.empty() ? "no energy and no idle time" : "nothing of " + Printable(view.service);
+  return what + " is recorded from " + TextOr(report.at("since")) + " to " +
+         TextOr(report.at("until")) + "\n";
+}
+
+std::string ServiceTable(const Json& report, const IdlePowerView& view) {
+  TextTable table(
+      {"SERVICE", "KIND", "IDLE FOR>", "IDLE Wh>", "IDLE W>", "ACTIVE Wh>", "IDLE SHARE>"});
+  const Json& services = report.at("services");
+  for (const Json& row : services) {
+    table.Add({TextOr(row.at("service")), TextOr(row.at("kind")), TimeOr(row.at("idle_seconds")),
+               WattHoursOr(row.at("idle_joules")), DigitsOr(row.at("idle_mean_watts")),
+               WattHoursOr(row.at("active_joules")), PercentOr(row.at("idle_share"))});
+  }
+  if (services.empty() && (report.at("buckets").empty() || !view.service.empty())) {
+    return NothingLine(report, view);
+  }
+  return (services.empty() ? "no service was seen\n" : table.ToString()) + MachineLines(report);
+}
+
+std::string ServiceCsv(const Json& report) {
+  constexpr std::array kFields{"service",     "kind",          "idle_seconds",    "active_seconds",
+                               "idle_joules", "active_joules", "idle_mean_watts", "idle_share"};
+  std::string csv = CsvRow({kFields.begin(), kFields.end()});
+  for (const Json& row : report.at("services")) {
+    std::vector<std::string> fields;
+    for (const char* field : kFields) fields.push_back(CsvOr(row.at(field)));
+    csv += CsvRow(fields);
+  }
+  return csv;
+}
+
+// "2026-11-21T03:00Z" of an hour, "2026-11-21" of a day.
+std::string StartText(const Json& bucket, const IdlePowerView& view) {
+  const std::string start = TextOr(bucket.at("start"));
+  return view.by == "day" ? start.substr(0, 10) : start.substr(0, 16) + "Z";
+}
+
+// The service with most idle joules; null when none has any.
+Json MostIdle(const Json& bucket) {
+  const Json& services = bucket.at("services");
+  if (services.empty() || !services[0].at("idle_joules").is_number()) return nullptr;
+  return services[0].at("idle_joules") > 0 ? services[0] : Json(nullptr);
+}
+
+// Of one service, a bucket in which it used nothing has no row of it.
+Json JoulesOf(const Json& bucket, const char* field) {
+  const Json& services = bucket.at("services");
+  return services.empty() ? Json(nullptr) : services[0].at(field);
+}
+
+std::string BucketTable(const Json& report, const IdlePowerView& view) {
+  const bool one = !view.service.empty();
+  if (report.at("buckets").empty() || (one && report.at("services").empty())) {
+    return NothingLine(report, view);
+  }
+  TextTable table = one ? TextTable({"START", "IDLE Wh>", "ACTIVE Wh>"})
+                        : TextTable({"START", "WATTS>", "IDLE Wh>", "ACTIVE Wh>", "FLOOR Wh>",
+                                     "UNATTRIBUTED Wh>", "MOST IDLE"});
+  for (const Json& bucket : report.at("buckets")) {
+    if (one) {
+      table.Add({StartText(bucket, view), WattHoursOr(JoulesOf(bucket, "idle_joules")),
+                 WattHoursOr(JoulesOf(bucket, "active_joules"))});
+      continue;
+    }
+    const Json most = MostIdle(bucket);
+    table.Add(
+        {StartText(bucket, view), DigitsOr(bucket.at("mean_watts")),
+         WattHoursOr(bucket.at("idle_joules")), WattHoursOr(bucket.at("active_joules")),
+         WattHoursOr(bucket.at("floor_joules")), WattHoursOr(bucket.at("unattributed_joules")),
+         most.is_null()
+             ? kUnknown
+             : TextOr(most.at("service")) + " (" + WattHoursOr(most.at("idle_joules")) + " Wh)"});
+  }
+  return table.ToString() + MachineLines(report);
+}
+
+std::string BucketCsv(const Json& report, const IdlePowerView& view) {
+  if (!view.service.empty()) {
+    std::string csv = "start,service,idle_joules,active_joules\n";
+    for (const Json& bucket : report.at("buckets")) {
+      csv += CsvRow({CsvOr(bucket.at("start")), CsvField(view.service),
+                     CsvOr(JoulesOf(bucket, "idle_joules")),
+                     CsvOr(JoulesOf(bucket, "active_joules"))});
+    }
+    return csv;
+  }
+  constexpr std::array kFields{"start",         "joules",       "mean_watts",         "idle_joules",
+                               "active_joules", "floor_joules", "unattributed_joules"};
+  std::vector<std::string> head(kFields.begin(), kFields.end());
+  head.insert(head.end(), {"most_idle_service", "most_idle_joules"});
+  std::string csv = CsvRow(head);
+  for (const Json& bucket : report.at("buckets")) {
+    std::vector<std::string> fields;
+    for (const char* field : kFields) fields.push_back(CsvOr(bucket.at(field)));
+    const Json most = MostIdle(bucket);
+    fields.push_back(most.is_null() ? "" : CsvOr(most.at("service")));
+    fields.push_back(most.is_null() ? "" : CsvOr(most.at("idle_joules")));
+    csv += CsvRow(fields);
+  }
+  return csv;
+}
+
+std::string Text(const Json& report, const IdlePowerView& view) {
+  if (view.format == "json") return report.dump(2) + "\n";
+  if (view.by == "service") {
+    return view.format == "csv" ? ServiceCsv(report) : ServiceTable(report, view);
+  }
+  return view.format == "csv" ? BucketCsv(report, view) : BucketTable(report, view);
+}
+
+// Empty: the report chooses.
+std::string StepOf(const IdlePowerView& view) {
+  return view.by == "hour" ? "1h" : view.by == "day" ? "1d" : "";
+}
+
+Result<std::string> ReportFromDaemon(const QueryIdlePowerArguments& arguments) {
+  std::string path =
+      "/api/v1/idle?since=" + UrlEncode(arguments.since) + "&until=" + UrlEncode(arguments.until);
+  const std::string step = StepOf(arguments.view);
+  if (!step.empty()) path += "&step=" + step;
+  return HttpGet(arguments.http, path);
+}
+
+Result<std::string> ReportFromFile(const QueryIdlePowerArguments& arguments) {
+  const WallTime now = RealClock().Now().wall;
+  IdleWindow window{now, now, {}, now};
+  ASSIGN_OR_RETURN(window.since, ParseTime(arguments.since, now));
+  ASSIGN_OR_RETURN(window.until, ParseTime(arguments.until, now));
+  if (const std::string step = StepOf(arguments.view); !step.empty()) {
+    ASSIGN_OR_RETURN(window.step, ParseDuration(step));
+  }
+  ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Open(arguments.db));
+  ASSIGN_OR_RETURN(const IdleReport report, QueryIdleReport(window, nullptr, reader));
+  WarnOf(arguments.db, reader, report.damaged_rows);
+  return DumpJson(IdleReportJson(report));
+}
+
+}  // namespace
+
+Result<std::string> IdlePowerText(const std::string& answer, const IdlePowerView& view) {
+  const Json json = Json::parse(answer, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("services")) return UnexpectedAnswer("services");
+  try {
+    return Text(OnlyOf(json, view), view);
+  } catch (const nlohmann::json::exception& error) {
+    return UnexpectedAnswer(error.what());
+  }
+}
+
+int QueryIdlePowerCommand(const QueryIdlePowerArguments& arguments) {
+  const Result<std::string> report =
+      arguments.db.empty() ? ReportFromDaemon(arguments) : ReportFromFile(arguments);
+  if (!report) return Fail(report.error());
+  const Result<std::string> text = IdlePowerText(*report, arguments.view);
+  if (!text) return Fail(text.error());
+  std::fputs(text->c_str(), stdout);
+  return kExitDone;
+}
+
+}  // namespace idlewatt
