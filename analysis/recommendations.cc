@@ -148,6 +148,7 @@ std::optional<Recommendation> UnloadAdvice(const ServiceUse& service, const Idle
                                            const IdleFacts& facts) {
   if (!idle.joules || facts.seconds <= 0) return std::nullopt;
   std::vector<UnloadOutcome> outcomes;
+  outcomes.reserve(kUnloadMinutes.size());
   for (const int minutes : kUnloadMinutes) {
     outcomes.push_back(Unload(service, minutes, facts.since_ms, facts.until_ms));
   }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <vector>
 
 #include "app/database_path.h"
@@ -58,6 +59,13 @@ std::string TextOr(const Json& value) {
 std::string CsvOr(const Json& value) {
   if (value.is_null()) return "";
   return value.is_string() ? CsvField(value.get<std::string>()) : value.dump();
+}
+
+std::vector<std::string> CsvFields(const Json& row, std::span<const char* const> names) {
+  std::vector<std::string> fields;
+  fields.reserve(names.size());
+  for (const char* name : names) fields.push_back(CsvOr(row.at(name)));
+  return fields;
 }
 
 std::string CsvRow(const std::vector<std::string>& fields) {
@@ -150,9 +158,7 @@ std::string ServiceCsv(const Json& report) {
                                "idle_joules", "active_joules", "idle_mean_watts", "idle_share"};
   std::string csv = CsvRow({kFields.begin(), kFields.end()});
   for (const Json& row : report.at("services")) {
-    std::vector<std::string> fields;
-    for (const char* field : kFields) fields.push_back(CsvOr(row.at(field)));
-    csv += CsvRow(fields);
+    csv += CsvRow(CsvFields(row, kFields));
   }
   return csv;
 }
@@ -218,8 +224,7 @@ std::string BucketCsv(const Json& report, const IdlePowerView& view) {
   head.insert(head.end(), {"most_idle_service", "most_idle_joules"});
   std::string csv = CsvRow(head);
   for (const Json& bucket : report.at("buckets")) {
-    std::vector<std::string> fields;
-    for (const char* field : kFields) fields.push_back(CsvOr(bucket.at(field)));
+    std::vector<std::string> fields = CsvFields(bucket, kFields);
     const Json most = MostIdle(bucket);
     fields.push_back(most.is_null() ? "" : CsvOr(most.at("service")));
     fields.push_back(most.is_null() ? "" : CsvOr(most.at("idle_joules")));

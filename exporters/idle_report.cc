@@ -281,6 +281,7 @@ Result<void> ReportBuilder::AddKinds() {
   ASSIGN_OR_RETURN(const Selector selector, Selector::Parse(metrics::kServiceProcesses.name));
   ASSIGN_OR_RETURN(const std::vector<StoredSeries> stored, history_.FindSeries(&selector));
   std::vector<SeriesName> names;
+  names.reserve(stored.size());
   for (const StoredSeries& series : stored) names.push_back(series.name);
   if (ring_ != nullptr) {
     for (const RingSeries& series : ring_->Read(selector)) names.push_back(series.name);

@@ -19,9 +19,11 @@ namespace {
 constexpr int64_t kServices = 20;
 constexpr int64_t kOthers = 250;  // series that no report asks for
 constexpr int64_t kStepMs = 5000;
+constexpr int64_t kMinuteMs = 60'000;
+constexpr int64_t kDays = 30;
 constexpr int64_t kMidnight = 1'700'006'400'000;
 // The afternoon of the last of 30 days, some minutes after the hour and the last flush.
-constexpr int64_t kNow = kMidnight + 30 * kDayMs + 14 * kHourMs + 25 * 60'000;
+constexpr int64_t kNow = kMidnight + kDays * kDayMs + 14 * kHourMs + 25 * kMinuteMs;
 
 constexpr Metric kOther{"bench_value", MetricKind::kGauge, "", {{"n"}}, ""};
 
@@ -127,11 +129,12 @@ class Month {
     const int64_t first_day = kMidnight / kDayMs - 1;
     Must(db.Execute("PRAGMA synchronous = off; PRAGMA busy_timeout = 5000"));
     Must(db.Execute("INSERT OR IGNORE INTO rollup_1h" +
-                    Times(kFillRollups, {first_day * 24, 30 * 24})));
-    Must(db.Execute("INSERT OR IGNORE INTO rollup_1d" + Times(kFillRollups, {first_day, 30})));
-    Must(db.Execute(Times(kFillIntervals, {30 * 48, kServices, kMidnight, kMidnight, kMidnight})));
+                    Times(kFillRollups, {first_day * 24, kDays * 24})));
+    Must(db.Execute("INSERT OR IGNORE INTO rollup_1d" + Times(kFillRollups, {first_day, kDays})));
+    Must(db.Execute(
+        Times(kFillIntervals, {kDays * 48, kServices, kMidnight, kMidnight, kMidnight})));
   }
-  // Flushed by the minute; a flush compacts what is over.
+  // Flushed every 15 s; a flush compacts what is over.
   void Record(History& history, int64_t from_ms, int64_t to_ms) {
     for (int64_t at = from_ms; at < to_ms; at += kStepMs) {
       history.Push(machine_.FrameAt(at));

@@ -111,7 +111,7 @@ TEST_F(IntervalTest, AFailedFlushKeepsTheNewestOfEachInterval) {
 
 TEST_F(IntervalTest, TheQueueKeepsTheNewestThousand) {
   OpenSound();
-  for (int i = 0; i < 1003; ++i) Push("a", kStartMs + i * 10, kStartMs + i * 10 + 5);
+  for (int64_t i = 0; i < 1003; ++i) Push("a", kStartMs + i * 10, kStartMs + i * 10 + 5);
   ASSERT_TRUE(history_->Flush().ok());
   const std::vector<IdleInterval> found = Query();
   ASSERT_EQ(found.size(), 1000u);
@@ -172,7 +172,7 @@ TEST_F(IntervalTest, GivesAllThatOverlapTheWindowByStart) {
 TEST_F(IntervalTest, AnIntervalThatBeganLongBeforeTheWindowIsFoundThoughShorterOnesFollow) {
   OpenSound();
   Push("a", kStartMs, kStartMs + 10'000);  // then the clock was set back and forth
-  for (int i = 1; i <= 5; ++i) Push("a", kStartMs + i * 10, kStartMs + i * 10 + 5);
+  for (int64_t i = 1; i <= 5; ++i) Push("a", kStartMs + i * 10, kStartMs + i * 10 + 5);
   ASSERT_TRUE(history_->Flush().ok());
   EXPECT_EQ(Texts(kStartMs + 9000, kStartMs + 9001), (TextList{"a 0 10000 used"}));
 }
