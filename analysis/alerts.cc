@@ -31,8 +31,9 @@ bool IsOver(double value, double threshold, bool below, bool of_levels) {
 // On the boot clock as it runs now.
 BootTime BootTimeOf(WallTime time, TimePoint now) { return now.boot - (now.wall - time); }
 
-// What is kept of the matches of a rule's series, before those that ended are forgotten.
-constexpr size_t kMostMatches = 10'000;
+// So many series that ended are remembered, and as many again as there are, before all matches of a
+// rule are looked up anew.
+constexpr size_t kSpareMatches = 1000;
 
 }  // namespace
 
@@ -171,8 +172,9 @@ void AlertEngine::FindWorst(Rule& rule, const AlertView& view) {
   rule.machine_worst = {};
   rule.worst.assign(view.services.size(), {});
   const Selector& selector = *rule.rule.metric;
-  if (rule.matches.size() > kMostMatches) rule.matches.clear();
-  for (const SnapshotValue& value : view.snapshot.Family(selector.metric())) {
+  const auto family = view.snapshot.Family(selector.metric());
+  if (rule.matches.size() > 2 * family.size() + kSpareMatches) rule.matches.clear();
+  for (const SnapshotValue& value : family) {
     const Series& series = *value.series;
     const auto [match, is_new] = rule.matches.try_emplace(series.id, false);
     if (is_new) match->second = selector.Matches(series);

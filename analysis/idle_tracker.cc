@@ -124,9 +124,14 @@ void IdleTracker::JudgeHost(const Snapshot& snapshot, const ServiceTable& servic
     any = true;
     all = all && states_[number].idle;
   }
-  const auto input = snapshot.Family(metrics::kHostInputIdle);
-  const bool input_idle = input.empty() || input[0].value >= ToSeconds(options_.after);
-  host_idle_ = any && all && input_idle;
+  // Kept for when nothing tells: somebody who logs out used the keyboard, and a look may fail.
+  const BootTime now = snapshot.time.boot;
+  if (const auto input = snapshot.Family(metrics::kHostInputIdle); !input.empty()) {
+    last_input_ = now - std::chrono::duration_cast<BootTime::duration>(
+                            std::chrono::duration<double>(input[0].value));
+  }
+  const bool is_typed = last_input_ && now - *last_input_ < options_.after;
+  host_idle_ = any && all && !is_typed;
 }
 
 void IdleTracker::Publish(const std::string& service, State& state, TimePoint now, Readings& out) {

@@ -93,6 +93,7 @@ class IdleTracker {
   std::vector<State> states_;          // by the number of the service
   std::chrono::nanoseconds awake_{0};  // by the last tick
   bool started_ = false;
+  std::optional<BootTime> last_input_;  // of somebody who is logged in
   bool host_idle_ = false;
   Spent host_spent_;
   KnownSeries host_series_;

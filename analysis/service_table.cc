@@ -14,7 +14,8 @@ constexpr std::chrono::hours kForgetAfter{1};
 }  // namespace
 
 bool IsFailedRestart(std::string_view reason) {
-  return reason == "crash" || reason == "spawn" || reason == "not_ready" || reason == "unhealthy";
+  return std::find(metrics::kFailedRestarts.begin(), metrics::kFailedRestarts.end(), reason) !=
+         metrics::kFailedRestarts.end();
 }
 
 std::optional<size_t> ServiceTable::Find(std::string_view service) const {

@@ -4,6 +4,13 @@
 #include <utility>
 
 namespace idlewatt {
+namespace {
+
+// The minutes of one service begin apart from those of the next, or all would be judged in the same
+// tick.
+std::chrono::seconds PhaseOf(size_t service) { return std::chrono::seconds(service * 5 % 60); }
+
+}  // namespace
 
 void ServiceTrends::Update(const ServiceTable& services, TimePoint now) {
   trends_.resize(services.size());
@@ -12,7 +19,7 @@ void ServiceTrends::Update(const ServiceTable& services, TimePoint now) {
     Trend& trend = trends_[number];
     if (row.is_new) {
       trend = Trend();
-      Seed(row, trend, now);
+      Seed(row, PhaseOf(number), trend, now);
     }
     CountRestarts(row, trend, now.boot);
     // Memory of another run of the service is no trend of this one.
@@ -21,11 +28,14 @@ void ServiceTrends::Update(const ServiceTable& services, TimePoint now) {
     trend.began_anew = !row.running || is_anew;
     if (trend.began_anew) trend.memory.Reset();
     trend.uptime = row.uptime_seconds;
-    if (row.running && row.configured) trend.memory.Observe(now.boot, row.memory_bytes);
+    if (row.running && row.configured) {
+      trend.memory.Observe(now.boot + PhaseOf(number), row.memory_bytes);
+    }
   }
 }
 
-void ServiceTrends::Seed(const ServiceRow& row, Trend& trend, TimePoint now) const {
+void ServiceTrends::Seed(const ServiceRow& row, std::chrono::seconds phase, Trend& trend,
+                         TimePoint now) const {
   if (const auto restarts = past_restarts_.find(row.name); restarts != past_restarts_.end()) {
     for (const WallTime time : restarts->second) AddRestart(trend, now.boot - (now.wall - time));
   }
@@ -37,7 +47,7 @@ void ServiceTrends::Seed(const ServiceRow& row, Trend& trend, TimePoint now) con
     const auto age = now.wall - time;
     if (age.count() <= 0) break;
     if (row.uptime_seconds && ToSeconds(age) > *row.uptime_seconds) continue;
-    trend.memory.Observe(now.boot - age, bytes);
+    trend.memory.Observe(now.boot - age + phase, bytes);
   }
 }
 

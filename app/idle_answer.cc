@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "app/http_client.h"
+#include "app/tables.h"
 #include "base/duration.h"
 #include "base/text.h"
 
@@ -23,42 +24,6 @@ constexpr double kMost = 1e21;
 constexpr double kRounding = 1e-3;
 constexpr double kMostSeconds = 1e12;
 constexpr auto kMostWindow = std::chrono::hours(200 * 365 * 24);  // holds in nanoseconds
-
-// Signs that are not seen and change what is: controls that terminals obey (C1 too), marks and
-// overrides of the direction of text, separators of lines, and what no text may hold.
-bool IsHarmful(char32_t sign) {
-  return sign < 0x20 || (sign >= 0x7F && sign <= 0x9F) || sign == 0x061C ||
-         (sign >= 0x200E && sign <= 0x200F) || (sign >= 0x2028 && sign <= 0x202E) ||
-         (sign >= 0x2066 && sign <= 0x2069) || sign == 0xFEFF || (sign & 0xFFFE) == 0xFFFE;
-}
-
-// The sign that begins at `at` of valid UTF-8, and its length.
-std::pair<char32_t, size_t> SignAt(std::string_view text, size_t at) {
-  const auto byte = [&](size_t index) {
-    return index < text.size() ? static_cast<unsigned char>(text[index]) : 0U;
-  };
-  const unsigned first = byte(at);
-  if (first < 0x80) return {first, 1};
-  const size_t length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-  char32_t sign = first & (0xFFU >> (length + 1));
-  for (size_t i = 1; i < length; ++i) sign = (sign << 6) | (byte(at + i) & 0x3FU);
-  return {sign, length};
-}
-
-// On one line, each harmful sign a blank.
-std::string Clean(std::string_view text) {
-  std::string out;
-  for (size_t at = 0; at < text.size();) {
-    const auto [sign, length] = SignAt(text, at);
-    if (IsHarmful(sign)) {
-      out += ' ';
-    } else {
-      out += text.substr(at, length);
-    }
-    at += length;
-  }
-  return out;
-}
 
 // Takes values out of an answer. The first that is missing or wrong is told at the end; until then
 // each such value is an unknown one.
@@ -88,7 +53,7 @@ class AnswerReader {
   // Empty for null.
   std::string Text(const Json& object, const char* key) { return TextOf(Member(object, key), key); }
   std::string TextOf(const Json& value, const char* key) {
-    if (value.is_string()) return Clean(value.get_ref<const std::string&>());
+    if (value.is_string()) return Printable(value.get_ref<const std::string&>());
     if (!value.is_null()) Wrong(key, "is not a text");
     return "";
   }
@@ -141,7 +106,7 @@ std::vector<IdleAnswer::Component> ComponentsOf(AnswerReader& reader, const Json
   }
   for (const auto& [name, component] : json.items()) {
     const Known idle_joules = reader.Number(component, "idle_joules");
-    if (idle_joules) components.push_back({Clean(name), idle_joules});
+    if (idle_joules) components.push_back({Printable(name), idle_joules});
   }
   return components;
 }
@@ -155,7 +120,7 @@ IdleAnswer::Service ServiceOf(AnswerReader& reader, const Json& json) {
   service.idle_mean_watts = reader.Number(json, "idle_mean_watts");
   service.idle_share = reader.Number(json, "idle_share");
   service.components = ComponentsOf(reader, reader.Member(json, "components"));
-  service.idle_cpu_seconds = reader.Seconds(json, "idle_cpu_seconds");
+  service.idle_cpu_ratio = reader.Number(json, "idle_cpu_ratio");
   service.peak_memory_bytes = reader.Number(json, "peak_memory_bytes");
   return service;
 }

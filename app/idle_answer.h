@@ -36,7 +36,7 @@ struct IdleAnswer {
     Known idle_seconds, idle_joules, idle_mean_watts;
     Known idle_share;                   // of its own joules
     std::vector<Component> components;  // those with a value
-    Known idle_cpu_seconds, peak_memory_bytes;
+    Known idle_cpu_ratio, peak_memory_bytes;
   };
   struct BucketService {
     std::string name;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "app/database_path.h"
+#include "app/energy_text.h"
 #include "app/exit_code.h"
 #include "app/http_client.h"
 #include "app/tables.h"
@@ -20,7 +21,6 @@ namespace idlewatt {
 namespace {
 
 constexpr const char* kUnknown = "-";
-constexpr double kJoulesPerWattHour = 3600;
 
 std::string Number(double value, const char* format) {
   std::array<char, 64> text{};
@@ -38,17 +38,14 @@ std::string DigitsOr(const Json& value, double divisor = 1) {
   return value.is_number() ? Digits(value.get<double>() / divisor) : kUnknown;
 }
 
-std::string WattHoursOr(const Json& joules) { return DigitsOr(joules, kJoulesPerWattHour); }
+std::string WattHoursOr(const Json& joules) { return DigitsOr(joules, kJoulesOfWattHour); }
 
 std::string PercentOr(const Json& share) {
-  return share.is_number() ? Number(share.get<double>() * 100, "%.0f %%") : kUnknown;
+  return share.is_number() ? ShareText(share.get<double>()) : kUnknown;
 }
 
 std::string TimeOr(const Json& seconds) {
-  if (!seconds.is_number()) return kUnknown;
-  const double value = seconds.get<double>();
-  if (value < 1) return "0s";
-  return FormatDuration(std::chrono::seconds(static_cast<int64_t>(std::llround(value))));
+  return seconds.is_number() ? SecondsText(seconds.get<double>()) : kUnknown;
 }
 
 std::string TextOr(const Json& value) {

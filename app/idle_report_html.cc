@@ -330,7 +330,7 @@ class HtmlReport {
         {"mean power", [](Self, const Service& s) { return Text(s.idle_mean_watts, PowerText); }},
         {"of its own", [](Self, const Service& s) { return Text(s.idle_share, ShareText); }},
         {"idle for", [](Self, const Service& s) { return Text(s.idle_seconds, SecondsText); }},
-        {"mean CPU", [](Self, const Service& s) { return Text(IdleCpu(s), ShareText); }},
+        {"mean CPU", [](Self, const Service& s) { return Text(s.idle_cpu_ratio, ShareText); }},
         {"memory", [](Self, const Service& s) { return Text(s.peak_memory_bytes, MemoryText); }},
     };
     std::erase_if(columns, [&](const Column& column) {
@@ -344,11 +344,6 @@ class HtmlReport {
     return value ? EscapeHtml(format(*value)) : "";
   }
 
-  // Of one CPU.
-  static Known IdleCpu(const IdleAnswer::Service& service) {
-    if (!service.idle_cpu_seconds || service.idle_seconds.value_or(0) <= 0) return std::nullopt;
-    return *service.idle_cpu_seconds / *service.idle_seconds;
-  }
   // "supervised · cpu + gpu": what the service is, and what used its energy.
   static std::string KindWords(const IdleAnswer::Service& service) {
     std::string text = service.kind;

@@ -30,6 +30,27 @@ std::string TextOr(const Json& value) {
   return value.is_string() ? value.get<std::string>() : kUnknown;
 }
 
+// Signs that are not seen and change what is: controls that terminals obey (C1 too), marks and
+// overrides of the direction of text, separators of lines, and what no text may hold.
+bool IsHarmful(char32_t sign) {
+  return sign < 0x20 || (sign >= 0x7F && sign <= 0x9F) || sign == 0x061C ||
+         (sign >= 0x200E && sign <= 0x200F) || (sign >= 0x2028 && sign <= 0x202E) ||
+         (sign >= 0x2066 && sign <= 0x2069) || sign == 0xFEFF || (sign & 0xFFFE) == 0xFFFE;
+}
+
+// The sign that begins at `at` of valid UTF-8, and its length.
+std::pair<char32_t, size_t> SignAt(std::string_view text, size_t at) {
+  const auto byte = [&](size_t index) {
+    return index < text.size() ? static_cast<unsigned char>(text[index]) : 0U;
+  };
+  const unsigned first = byte(at);
+  if (first < 0x80) return {first, 1};
+  const size_t length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+  char32_t sign = first & (0xFFU >> (length + 1));
+  for (size_t i = 1; i < length; ++i) sign = (sign << 6) | (byte(at + i) & 0x3FU);
+  return {sign, length};
+}
+
 }  // namespace
 
 size_t WidthOf(std::string_view text) {
@@ -50,9 +71,12 @@ std::string Shortened(const std::string& text, size_t width) {
 }
 
 std::string Printable(std::string_view text) {
-  std::string out = ToValidUtf8(text);
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';
+  const std::string valid = ToValidUtf8(text);
+  std::string out;
+  for (size_t at = 0; at < valid.size();) {
+    const auto [sign, length] = SignAt(valid, at);
+    out += IsHarmful(sign) ? " " : valid.substr(at, length);
+    at += length;
   }
   return out;
 }

@@ -17,8 +17,8 @@ inline constexpr size_t kUsualColumns = 120;
 size_t WidthOf(std::string_view text);
 // At most `width` of them; "…" stands for what was cut.
 std::string Shortened(const std::string& text, size_t width);
-// As one line of a terminal: valid UTF-8, and blanks in the place of control characters, which
-// might move the cursor.
+// As one line of a terminal or a page: valid UTF-8, and blanks in the place of signs that are not
+// seen and change what is, such as controls and what turns the direction of text.
 std::string Printable(std::string_view text);
 // `text` after `first`, broken at blanks into lines of at most `columns`, but for words that are
 // longer; further lines are indented to where it began.

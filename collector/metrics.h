@@ -2,6 +2,9 @@
 // reads. A metric that only its sampler knows stands in that sampler's file.
 #pragma once
 
+#include <array>
+#include <string_view>
+
 #include "collector/metric.h"
 
 namespace idlewatt::metrics {
@@ -115,6 +118,11 @@ inline constexpr Metric kServiceUptime =
                   {{"service"}},
                   "Time since the root process of the supervised service was started"},
                  1);
+// Reasons of a restart that nobody asked for. Each has a series from the first tick on, so that
+// increase() sees the first restart.
+inline constexpr std::array<std::string_view, 4> kFailedRestarts{"crash", "spawn", "not_ready",
+                                                                 "unhealthy"};
+
 inline constexpr Metric kServiceRestarts{
     "idlewatt_service_restarts_total",
     kCounter,

@@ -248,6 +248,7 @@ Result<void> ReportBuilder::AddIntervals() {
     service.longest_seconds = std::max(service.longest_seconds.value_or(0), within / 1000);
     if (interval.cpu_seconds && length > 0) {
       AddTo(service.cpu_seconds, *interval.cpu_seconds * within / length);
+      service.cpu_known_seconds += within / 1000;
     }
     if (interval.peak_rss_bytes) {
       service.peak_memory_bytes =
@@ -379,6 +380,7 @@ Json ServiceJson(const ServiceIdleReport& service) {
           {"idle_share", OrNull(Quotient(service.joules.idle, Sum(service.joules)))},
           {"components", std::move(components)},
           {"idle_cpu_seconds", OrNull(service.cpu_seconds)},
+          {"idle_cpu_ratio", OrNull(Quotient(service.cpu_seconds, service.cpu_known_seconds))},
           {"peak_memory_bytes",
            service.peak_memory_bytes ? Json(*service.peak_memory_bytes) : Json(nullptr)},
           {"idle_intervals", service.intervals},

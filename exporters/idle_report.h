@@ -40,6 +40,7 @@ struct ServiceIdleReport {
   std::map<std::string, StateJoules> components;
   // Of its idle intervals, as far as they lie in the window.
   std::optional<double> cpu_seconds;
+  double cpu_known_seconds = 0;  // of these intervals, those whose CPU time is known
   std::optional<int64_t> peak_memory_bytes;
   int64_t intervals = 0;
   std::optional<double> longest_seconds;

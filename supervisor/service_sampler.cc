@@ -109,6 +109,10 @@ void ServiceSampler::AddService(const ServiceStatus& service, Readings& out) {
     out.Add(metrics::kServiceUptime, {service.name}, *service.uptime_seconds);
   const auto exit_code = service.last_exit ? ExitCodeOf(*service.last_exit) : std::nullopt;
   if (exit_code) out.Add(kLastExitCode, {service.name}, *exit_code);
+  for (const std::string_view reason : metrics::kFailedRestarts) {
+    if (!service.restarts.contains(std::string(reason)))
+      out.Add(metrics::kServiceRestarts, {service.name, reason}, 0);
+  }
   for (const auto& [reason, count] : service.restarts) {
     out.Add(metrics::kServiceRestarts, {service.name, reason}, static_cast<double>(count));
   }

@@ -284,6 +284,21 @@ TEST(IdleTrackerTest, TheMachineIsNotIdleWhileSomebodyTypes) {
   EXPECT_EQ(machine.Get(metrics::kHostIdle, {}), 1);
 }
 
+TEST(IdleTrackerTest, WhoTypedBeforeTheInputWasLostStillCounts) {
+  AnalysisMachine machine;
+  machine.Run("a", 0);
+  machine.Tick();
+  machine.TickFor(minutes(2));
+  machine.other.Set(metrics::kHostInputIdle, {}, 10);
+  machine.Tick(seconds(5));
+  EXPECT_EQ(machine.Get(metrics::kHostIdle, {}), 0);
+  machine.other.Remove(metrics::kHostInputIdle, {});
+  machine.TickFor(seconds(45));
+  EXPECT_EQ(machine.Get(metrics::kHostIdle, {}), 0);
+  machine.Tick(seconds(5));
+  EXPECT_EQ(machine.Get(metrics::kHostIdle, {}), 1);
+}
+
 // What an earlier run of the daemon knew of `a`, that was seen last `unseen` ago.
 AnalysisPast PastOf(const AnalysisMachine& machine, seconds unseen, seconds unused) {
   AnalysisPast past;

@@ -98,7 +98,7 @@ inline SampleJson SampleServiceRow(const SampleService& service) {
           {"idle_mean_watts", service.idle_watts},
           {"idle_share", idle / (idle + active)},
           {"components", {{service.component, {{"active_joules", active}, {"idle_joules", idle}}}}},
-          {"idle_cpu_seconds", 12.5 * idle_hours},
+          {"idle_cpu_ratio", 0.0035},
           {"peak_memory_bytes", 1'500'000'000 * service.idle_watts},
           {"idle_intervals", 4},
           {"longest_idle_seconds", 13 * 3600}};

@@ -99,6 +99,9 @@ TEST(ShortenedTest, CountsSignsAndCutsBetweenThem) {
 
 TEST(PrintableTest, NothingMovesTheCursor) {
   EXPECT_EQ(Printable("a\x1b[2Jb\r\nc\x7f\xff"), "a [2Jb  c \xEF\xBF\xBD");
+  // An escape sequence begun by one sign, an end of line, and text turned around.
+  EXPECT_EQ(Printable("a\u009b2Jb\u0085c\u2028d\u202Ee\u2066f\u200Fg\u061Ch"), "a 2Jb c d e f g h");
+  EXPECT_EQ(Printable("ä é “日本” \u00A0\u2026 \u2070"), "ä é “日本” \u00A0\u2026 \u2070");
 }
 
 TEST(RangeTextTest, GivesTableAndCsv) {

@@ -31,7 +31,8 @@ TEST(DaemonTest, FindsTheServiceThatBurnsWhileNobodyUsesIt) {
   RunningDaemon daemon(
       folder,
       std::string(kFast) +
-          "[collector.power.model]\nidle_watts = 5\nmax_watts = 25\n"
+          "[collector.power]\nsources = []\n[collector.power.model]\nidle_watts = 5\nmax_watts = "
+          "25\n"
           "[idle]\nafter = \"1s\"\n[[alert]]\nbuiltin = \"IdleServiceCpu\"\nfor = \"1s\"\n" +
           DemoService("honest", client::FreePort(), "") +
           DemoService("burner", client::FreePort(), ", \"--burn\", \"0.5\""));

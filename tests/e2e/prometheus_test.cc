@@ -9,7 +9,7 @@ namespace {
 
 constexpr const char* kConfig =
     "[collector]\ninterval = \"500ms\"\n"
-    "[collector.power.model]\nidle_watts = 5\nmax_watts = 25\n";
+    "[collector.power]\nsources = []\n[collector.power.model]\nidle_watts = 5\nmax_watts = 25\n";
 
 TEST(PrometheusTest, PromtoolHasNothingToSayAboutTheScrape) {
   FakeTree folder;

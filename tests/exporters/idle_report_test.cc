@@ -126,7 +126,7 @@ TEST_F(IdleReportTest, TellsWhoUsedHowMuchWhileIdle) {
       "idle_mean_watts": 2.0, "idle_share": 0.2822966507177033,
       "components": {"cpu": {"active_joules": 14400.0, "idle_joules": 5310.0},
                      "dram": {"active_joules": 3600.0, "idle_joules": 1770.0}},
-      "idle_cpu_seconds": 118.0, "peak_memory_bytes": 3221225472, "idle_intervals": 1,
+      "idle_cpu_seconds": 118.0, "idle_cpu_ratio": 0.03333333333333333, "peak_memory_bytes": 3221225472, "idle_intervals": 1,
       "longest_idle_seconds": 3540.0}],
     "step_seconds": 3600.0,
     "buckets": [

@@ -78,6 +78,16 @@ TEST_F(ServiceSamplerTest, RestartsAreCountedByReason) {
   EXPECT_EQ(Value("restarts_total{service=\"a\",reason=\"liveness\"}"), 1);
 }
 
+// Else increase() would miss the first one.
+TEST_F(ServiceSamplerTest, FailuresAreCountedFromZero) {
+  Add("a").restarts = {{"crash", 3}};
+  driver.Read();
+  EXPECT_EQ(Value("restarts_total{service=\"a\",reason=\"crash\"}"), 3);
+  EXPECT_EQ(Value("restarts_total{service=\"a\",reason=\"spawn\"}"), 0);
+  EXPECT_EQ(Value("restarts_total{service=\"a\",reason=\"not_ready\"}"), 0);
+  EXPECT_EQ(Value("restarts_total{service=\"a\",reason=\"unhealthy\"}"), 0);
+}
+
 TEST_F(ServiceSamplerTest, BackoffIsItsDelayAndElseZero) {
   Add("a").backoff_seconds = 4.5;
   Add("b");
