@@ -23,6 +23,8 @@ constexpr double kModelGpuBytes = kGibibyte / 4;
 constexpr double kLeastShare = 0.05;
 // Less than this above the baseline is no finding, whatever its share.
 constexpr double kLeastWatts = 1;
+// What lies between this share of a least and all of it changes no judgement.
+constexpr double kHolds = 0.9;
 
 Finding Found(std::optional<double> value) {
   if (!value) return {Kind::kUnknown, 0};
@@ -145,6 +147,8 @@ Finding FindServiceDown(const AlertView& view, size_t service) {
   const std::string& state = view.services[service].state;
   if (state.empty()) return {};
   if (state == "failed") return {Kind::kValue, 2};
+  // Between two tries: whether it is up again shows at the end.
+  if (state == "pending" || state == "starting") return {Kind::kUnknown, 0};
   return {Kind::kValue, state == "unhealthy" || state == "backoff" ? 1.0 : 0.0};
 }
 
@@ -183,7 +187,8 @@ double GpuMemory(const ServiceRow& row) {
 Finding FindIdleModelLoaded(const AlertView& view, size_t service) {
   const ServiceRow& row = view.services[service];
   if (!row.configured || !view.idle.IsIdle(service)) return {};
-  if (row.memory_bytes < kModelBytes && GpuMemory(row) < kModelGpuBytes) return {};
+  const double size = std::max(row.memory_bytes / kModelBytes, GpuMemory(row) / kModelGpuBytes);
+  if (size < 1) return {size < kHolds ? Kind::kNone : Kind::kUnknown, 0};
   return {Kind::kValue, view.idle.IdleSeconds(service) / 60};
 }
 
@@ -223,7 +228,7 @@ Finding FindIdleBaseline(const AlertView& view, size_t /*service*/) {
   const std::optional<double> watts = view.baseline.MeanWatts();
   if (!watts) return {Kind::kUnknown, 0};
   const double above = *watts - baseline->watts;
-  if (above < kLeastWatts) return {};
+  if (above < kLeastWatts) return {above < kHolds * kLeastWatts ? Kind::kNone : Kind::kUnknown, 0};
   return {Kind::kValue, 100 * above / std::max(baseline->watts, kLeastWatts)};
 }
 

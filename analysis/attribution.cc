@@ -129,17 +129,26 @@ void Attribution::StepOf(const DomainEnergy& measured, const Snapshot& snapshot,
     for (const size_t number : services.order()) {
       if (services[number].measured) accounts_[number].energy[step.component].known = true;
     }
-    if (measured.role == DomainRole::kGpu) {
-      ShareByGpu(step, snapshot, services);
-    } else {
-      ShareByCpu(step, services, snapshot.time.boot);
-    }
-    domain.all_watts = step.joules / measured.seconds;
+    Share(step, snapshot, services);
     machine_joules_[idle.IsHostIdle() ? 1 : 0] += step.joules;
     measured_ = true;
     if (measured.role == DomainRole::kCpu) on_model_ = measured.source == "model";
   }
   Mark(domain, measured, services);
+}
+
+void Attribution::Share(Step& step, const Snapshot& snapshot, const ServiceTable& services) {
+  if (step.measured.slept) {
+    // Nobody can tell what was used asleep, and how much of it.
+    step.domain.rest->unattributed_joules += step.joules;
+    return;
+  }
+  if (step.measured.role == DomainRole::kGpu) {
+    ShareByGpu(step, snapshot, services);
+  } else {
+    ShareByCpu(step, services, snapshot.time.boot);
+  }
+  step.domain.all_watts = step.joules / step.measured.seconds;
 }
 
 void Attribution::Mark(Domain& domain, const DomainEnergy& measured, const ServiceTable& services) {
@@ -171,8 +180,7 @@ double Attribution::FloorJoules(Step& step, size_t estimator, bool unused, bool 
     learnt.Observe(now, past->second, true);
     past_floors_.erase(past);
   }
-  // The average over a sleep is not what the machine draws awake.
-  learnt.Observe(now, step.joules / step.measured.seconds, unused && !step.measured.slept);
+  learnt.Observe(now, step.joules / step.measured.seconds, unused);
   std::optional<double> watts = learnt.Watts();
   if (step.measured.source == "model") {
     watts = options_.model ? std::optional(options_.model->idle_watts) : std::nullopt;
@@ -226,7 +234,7 @@ void Attribution::ShareFloor(Step& step, double joules, const ServiceTable& serv
       break;
     case FloorShare::kEqual:
       shared = ShareByWeight(step, joules, services, [&](size_t number) {
-        return services[number].configured ? 1.0 : 0.0;
+        return services[number].configured && services[number].running ? 1.0 : 0.0;
       });
       break;
     case FloorShare::kMemory:
@@ -295,12 +303,19 @@ void Attribution::SumWatts(const ServiceTable& services) {
   machine_watts_.reset();
   compute_watts_.reset();
   std::array<bool, kComponents> stepped{};
+  bool machine_known = true, compute_known = true;  // a part is not the whole
   for (const Domain& domain : domains_) {
-    if (!domain.there || domain.role == DomainRole::kNone || !domain.all_watts) continue;
+    if (!domain.there || domain.role == DomainRole::kNone) continue;
+    const bool is_compute = domain.role != DomainRole::kWhole;
+    machine_known = machine_known && domain.all_watts;
+    compute_known = compute_known && (domain.all_watts || !is_compute);
+    if (!domain.all_watts) continue;
     stepped[ComponentOf(domain.role)] = true;
     AddTo(machine_watts_, domain.all_watts);
-    if (domain.role != DomainRole::kWhole) AddTo(compute_watts_, domain.all_watts);
+    if (is_compute) AddTo(compute_watts_, domain.all_watts);
   }
+  if (!machine_known) machine_watts_.reset();
+  if (!compute_known) compute_watts_.reset();
   for (const size_t number : services.order()) {
     for (size_t c = 0; c < kComponents; ++c) {
       Energy& energy = accounts_[number].energy[c];

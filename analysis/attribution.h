@@ -134,6 +134,7 @@ class Attribution {
   double BeyondParts(Domain& domain, double joules) const;
   void StepOf(const DomainEnergy& measured, const Snapshot& snapshot, const ServiceTable& services,
               const IdleTracker& idle);
+  void Share(Step& step, const Snapshot& snapshot, const ServiceTable& services);
   void ShareByCpu(Step& step, const ServiceTable& services, BootTime now);
   void ShareByGpu(Step& step, const Snapshot& snapshot, const ServiceTable& services);
   double FloorJoules(Step& step, size_t estimator, bool unused, bool nothing_ran, BootTime now);

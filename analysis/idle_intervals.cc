@@ -1,6 +1,7 @@
 #include "analysis/idle_intervals.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace idlewatt {
 namespace {
@@ -10,27 +11,30 @@ constexpr std::chrono::minutes kLeastOfDiscovered{10};
 // Ticks further apart than this, and than three times the distance before, are a gap.
 constexpr std::chrono::minutes kLeastGap{1};
 constexpr int kGapTicks = 3;
+// Less than this is not a jump of the wall clock but its slow correction.
+constexpr std::chrono::seconds kClockStep{1};
 
 int64_t Milliseconds(WallTime time) { return time.time_since_epoch().count(); }
 
 }  // namespace
 
+// Why what is open must end at the tick before this one; null: it need not.
+const char* IdleIntervals::CutBefore(TimePoint now, const AwakeClock& awake) {
+  const TimePoint last = std::exchange(last_tick_, now).value_or(now);
+  const auto slept = std::exchange(slept_, awake.Slept());
+  const std::chrono::nanoseconds distance = now.boot - last.boot;
+  if (awake.Slept() != slept) return "suspend";
+  if (distance > std::max<std::chrono::nanoseconds>(kLeastGap, kGapTicks * usual_)) return "gap";
+  usual_ = distance;
+  if (std::chrono::abs(now.wall - last.wall - distance) > kClockStep) return "clock";
+  return nullptr;
+}
+
 void IdleIntervals::Update(const Snapshot& snapshot, const ServiceTable& services,
                            const IdleTracker& idle, const Attribution& energy,
                            const AwakeClock& awake) {
-  const BootTime now = snapshot.time.boot;
   changes_ = 0;
-  const auto distance = last_tick_ ? now - *last_tick_ : std::chrono::nanoseconds(0);
-  const char* cut = nullptr;
-  if (awake.Slept() != slept_) {
-    cut = "suspend";
-  } else if (distance > std::max<std::chrono::nanoseconds>(kLeastGap, kGapTicks * usual_)) {
-    cut = "gap";
-  }
-  if (cut == nullptr) usual_ = distance;
-  slept_ = awake.Slept();
-  last_tick_ = now;
-
+  if (const char* cut = CutBefore(snapshot.time, awake); cut != nullptr) EndAll(cut);
   services_.resize(services.size());
   double memory_bytes = 0;
   for (const size_t number : services.order()) {
@@ -41,41 +45,48 @@ void IdleIntervals::Update(const Snapshot& snapshot, const ServiceTable& service
       subject.row.service = row.name;
     }
     if (row.running) subject.configured = row.configured;
-    if (cut != nullptr) End(subject, cut);
-    const Meter meter{snapshot.time.wall, energy.Joules(number), energy.CpuSeconds(number)};
-    Follow(subject, idle.IsIdle(number), row.running, meter, row.memory_bytes, now);
+    const Meter meter{snapshot.time, energy.Joules(number), energy.CpuSeconds(number)};
+    Follow(subject, idle.IsIdle(number), row.running, meter, row.memory_bytes);
     memory_bytes += row.memory_bytes;
   }
   machine_.configured = true;
-  if (cut != nullptr) End(machine_, cut);
   Follow(machine_, idle.IsHostIdle(), true,
-         {snapshot.time.wall, energy.MachineJoules(), energy.MachineCpuSeconds()}, memory_bytes,
-         now);
+         {snapshot.time, energy.MachineJoules(), energy.MachineCpuSeconds()}, memory_bytes);
 }
 
 void IdleIntervals::Follow(Subject& subject, bool idle, bool there, const Meter& now,
-                           double memory_bytes, BootTime boot) {
-  if (subject.open && !there) End(subject, "stopped");
+                           double memory_bytes) {
+  if (subject.open && !there) End(subject, subject.configured ? "stopped" : "unseen");
+  if (subject.open && now.joules && !subject.begin.joules) TakeMeter(subject, now);
   if (subject.open && !idle) {
     // What it used until it was found in use was used idle, as attribution has it.
     Tell(subject, now, "used");
     subject.open = false;
   }
-  if (there && idle && !subject.open) Begin(subject, now, boot);
+  if (there && idle && !subject.open) Begin(subject, now);
   if (!subject.open) return;
   auto& peak = subject.row.peak_rss_bytes;
   peak = std::max(peak.value_or(0), static_cast<int64_t>(memory_bytes));
   subject.last = now;
-  if (boot - subject.told < kTellEvery) return;
-  subject.told = boot;
+  if (now.time.boot - subject.told < kTellEvery) return;
+  subject.told = now.time.boot;
   Tell(subject, now, "open");
 }
 
-void IdleIntervals::Begin(Subject& subject, const Meter& now, BootTime boot) {
+// Sums of energy begin at 0. After a start of the daemon they come a tick or two late.
+void IdleIntervals::TakeMeter(Subject& subject, const Meter& now) {
+  if (now.time.boot - subject.begin.time.boot < kLeastGap) {
+    subject.begin.joules = 0;
+  } else {
+    End(subject, "meter");
+  }
+}
+
+void IdleIntervals::Begin(Subject& subject, const Meter& now) {
   subject.open = true;
   subject.begin = subject.last = now;
-  subject.told = boot;
-  subject.row.start_ms = Milliseconds(now.wall);
+  subject.told = now.time.boot;
+  subject.row.start_ms = Milliseconds(now.time.wall);
   subject.row.peak_rss_bytes.reset();
 }
 
@@ -88,8 +99,7 @@ void IdleIntervals::End(Subject& subject, const char* reason) {
 void IdleIntervals::Tell(Subject& subject, const Meter& until, const char* reason) {
   IdleInterval& row = subject.row;
   const Meter& begin = subject.begin;
-  // A wall clock that was set back must not make a time that ends before it begins.
-  row.end_ms = std::max(row.start_ms, Milliseconds(until.wall));
+  row.end_ms = std::max(row.start_ms, Milliseconds(until.time.wall));
   row.reason = reason;
   row.cpu_seconds = until.cpu_seconds - begin.cpu_seconds;
   row.joules.reset();
@@ -102,10 +112,15 @@ void IdleIntervals::Tell(Subject& subject, const Meter& until, const char* reaso
   changed_[changes_++] = row;
 }
 
+// Those too that the table of services has forgotten.
+void IdleIntervals::EndAll(const char* reason) {
+  for (Subject& subject : services_) End(subject, reason);
+  End(machine_, reason);
+}
+
 void IdleIntervals::Finish() {
   changes_ = 0;
-  for (Subject& subject : services_) End(subject, "shutdown");
-  End(machine_, "shutdown");
+  EndAll("shutdown");
 }
 
 }  // namespace idlewatt

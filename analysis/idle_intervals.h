@@ -17,8 +17,10 @@ namespace idlewatt {
 
 // Makes the rows of `idle_interval` as time goes on: what services and the machine used while they
 // were idle. What is not known to have been idle is never told as such: an interval is cut where
-// the machine slept and where two ticks are further apart than they should be. Of discovered
-// services only what is longer than ten minutes is told: there are many, and they are idle often.
+// the machine slept, where two ticks are further apart than they should be, and where the wall
+// clock was set. It is cut as well where a meter comes, so that its joules are those of all of it.
+// Of discovered services only what is longer than ten minutes is told: there are many, and they are
+// idle often.
 // Threads: one.
 class IdleIntervals {
  public:
@@ -34,7 +36,7 @@ class IdleIntervals {
  private:
   // What is read of a service, or of the machine, at a tick.
   struct Meter {
-    WallTime wall;
+    TimePoint time;
     std::optional<double> joules;
     double cpu_seconds = 0;
   };
@@ -46,9 +48,11 @@ class IdleIntervals {
     BootTime told;  // when it was in `changed` last
   };
 
-  void Follow(Subject& subject, bool idle, bool there, const Meter& now, double memory_bytes,
-              BootTime boot);
-  void Begin(Subject& subject, const Meter& now, BootTime boot);
+  const char* CutBefore(TimePoint now, const AwakeClock& awake);
+  void Follow(Subject& subject, bool idle, bool there, const Meter& now, double memory_bytes);
+  static void Begin(Subject& subject, const Meter& now);
+  void TakeMeter(Subject& subject, const Meter& now);
+  void EndAll(const char* reason);
   // Ends it at the tick before this one.
   void End(Subject& subject, const char* reason);
   void Tell(Subject& subject, const Meter& until, const char* reason);
@@ -57,7 +61,7 @@ class IdleIntervals {
   Subject machine_;
   std::vector<IdleInterval> changed_;  // more than there are: strings keep their memory
   size_t changes_ = 0;
-  std::optional<BootTime> last_tick_;
+  std::optional<TimePoint> last_tick_;
   std::chrono::nanoseconds usual_{0};  // between two ticks
   std::chrono::nanoseconds slept_{0};
 };

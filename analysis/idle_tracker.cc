@@ -47,7 +47,7 @@ void IdleTracker::Update(const Snapshot& snapshot, const ServiceTable& services,
     if (row.is_new) state = State();
     if (row.running && state.there) state.spent.seconds[state.idle ? 1 : 0] += passed;
     if (row.running) {
-      Judge(row, state, now);
+      Judge(row, services, state, now);
       Publish(row.name, state, now, out);
     } else {
       state.there = state.idle = false;
@@ -58,7 +58,8 @@ void IdleTracker::Update(const Snapshot& snapshot, const ServiceTable& services,
   PublishHost(now.boot, out);
 }
 
-void IdleTracker::Judge(const ServiceRow& row, State& state, TimePoint now) {
+void IdleTracker::Judge(const ServiceRow& row, const ServiceTable& services, State& state,
+                        TimePoint now) {
   const auto after = AfterFor(row.name);
   state.seen = now.boot;
   state.source = row.requests  ? ActivitySource::kProxy
@@ -67,7 +68,7 @@ void IdleTracker::Judge(const ServiceRow& row, State& state, TimePoint now) {
   if (!state.there) {
     state.there = true;
     state.flaps = 0;
-    state.activity = FirstActivity(row, now);
+    state.activity = FirstActivity(row, services, now);
   } else if (IsUsed(row, state.source)) {
     if (state.idle) {
       const bool flaps = now.boot - state.idle_since < after;
@@ -81,15 +82,25 @@ void IdleTracker::Judge(const ServiceRow& row, State& state, TimePoint now) {
   if (state.idle && !was_idle) state.idle_since = now.boot;
 }
 
-TimePoint IdleTracker::FirstActivity(const ServiceRow& row, TimePoint now) const {
+TimePoint IdleTracker::FirstActivity(const ServiceRow& row, const ServiceTable& services,
+                                     TimePoint now) {
   const auto known = past_.find(row.name);
-  if (known == past_.end()) return now;
-  const Past& past = known->second;
-  const auto unseen = now.wall - past.seen;
-  const bool clock_is_right = unseen.count() >= 0 && past.last_activity <= past.seen;
-  const bool is_anew = row.uptime_seconds && *row.uptime_seconds < ToSeconds(unseen);
-  if (!clock_is_right || is_anew || unseen > AfterFor(row.name)) return now;
-  return {past.last_activity, now.boot - (now.wall - past.last_activity)};
+  if (known != past_.end()) {
+    const Past past = known->second;
+    past_.erase(known);  // true of its first sight only
+    const auto unseen = now.wall - past.seen;
+    const bool clock_is_right = unseen.count() >= 0 && past.last_activity <= past.seen;
+    const bool is_anew = row.uptime_seconds && *row.uptime_seconds < ToSeconds(unseen);
+    if (clock_is_right && !is_anew && unseen <= AfterFor(row.name)) {
+      return {past.last_activity, now.boot - (now.wall - past.last_activity)};
+    }
+  }
+  // A discovered service that rises among those that are shown ran before, as part of the others.
+  const auto others = row.configured ? std::nullopt : services.Find(metrics::kOtherServices);
+  if (others && *others < states_.size() && states_[*others].there) {
+    return states_[*others].activity;
+  }
+  return now;
 }
 
 // Only what was read in this tick tells of use in it.
@@ -127,8 +138,8 @@ void IdleTracker::JudgeHost(const Snapshot& snapshot, const ServiceTable& servic
   // Kept for when nothing tells: somebody who logs out used the keyboard, and a look may fail.
   const BootTime now = snapshot.time.boot;
   if (const auto input = snapshot.Family(metrics::kHostInputIdle); !input.empty()) {
-    last_input_ = now - std::chrono::duration_cast<BootTime::duration>(
-                            std::chrono::duration<double>(input[0].value));
+    last_input_ = input[0].read - std::chrono::duration_cast<BootTime::duration>(
+                                      std::chrono::duration<double>(input[0].value));
   }
   const bool is_typed = last_input_ && now - *last_input_ < options_.after;
   host_idle_ = any && all && !is_typed;

@@ -80,8 +80,8 @@ class IdleTracker {
     std::array<KnownSeries, 3> source_series;  // by ActivitySource
   };
 
-  void Judge(const ServiceRow& row, State& state, TimePoint now);
-  TimePoint FirstActivity(const ServiceRow& row, TimePoint now) const;
+  void Judge(const ServiceRow& row, const ServiceTable& services, State& state, TimePoint now);
+  TimePoint FirstActivity(const ServiceRow& row, const ServiceTable& services, TimePoint now);
   bool IsUsed(const ServiceRow& row, ActivitySource source) const;
   std::chrono::milliseconds AfterFor(const std::string& service) const;
   void JudgeHost(const Snapshot& snapshot, const ServiceTable& services);

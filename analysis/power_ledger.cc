@@ -179,11 +179,10 @@ DomainEnergy PowerLedger::Row(const SnapshotValue& value, Domains::value_type& i
   row.number = domain.number;
   row.fresh = IsFresh(value, snapshot);
   if (!row.fresh) return row;
-  const auto awake_before = std::exchange(domain.awake, awake_.Now());
-  const auto slept_before = std::exchange(domain.slept, awake_.Slept());
+  const auto slept = awake_.Slept() - std::exchange(domain.slept, awake_.Slept());
   if (value.previous) {
-    row.seconds = ToSeconds(domain.awake - awake_before);
-    row.slept = domain.slept != slept_before;
+    row.seconds = std::max(0.0, ToSeconds(value.read - value.previous->read - slept));
+    row.slept = slept.count() > 0;
   }
   return row;
 }
@@ -201,7 +200,8 @@ void PowerLedger::FromEnergy(const Snapshot& snapshot, Readings& out) {
       if (!joules) row.seconds = 0;
       row.joules = joules.value_or(0);
       domain.watts.reset();
-      if (row.seconds > 0) domain.watts = row.joules / row.seconds;
+      // Some counters run on while the machine sleeps: over the seconds awake that is no power.
+      if (row.seconds > 0 && !row.slept) domain.watts = row.joules / row.seconds;
     }
     if (domain.watts && !domain.gives_watts) AddWatts(item, *domain.watts, snapshot.time.boot, out);
     used_.push_back(row);

@@ -78,8 +78,7 @@ class PowerLedger {
     std::optional<BootTime> energy_made;
     std::optional<double> watts;        // made from the last two readings of energy
     double joules = 0;                  // summed here
-    std::chrono::nanoseconds awake{0};  // on the awake clock, at its last reading
-    std::chrono::nanoseconds slept{0};  // by then
+    std::chrono::nanoseconds slept{0};  // by the machine, at its last reading
     KnownSeries watts_series, energy_series;
   };
   using Key = std::pair<std::string, std::string>;  // source, domain

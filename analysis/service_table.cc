@@ -153,10 +153,7 @@ void ServiceTable::TakeSupervision(const Snapshot& snapshot) {
   });
   ForEach(snapshot, metrics::kServiceRestarts, [now](ServiceRow& row, const SnapshotValue& value) {
     if (value.time.boot != now || !IsFailedRestart(value.series->labels[1])) return;
-    // The first restart for a reason is the first value of its series; but what is there already
-    // when a service is seen first is its past.
-    if (value.previous) row.restarts += value.Increase().value_or(0);
-    if (!value.previous && !row.is_new) row.restarts += value.value;
+    row.restarts += value.Increase().value_or(0);
   });
   ForEach(snapshot, metrics::kServiceUptime,
           [](ServiceRow& row, const SnapshotValue& value) { row.uptime_seconds = value.value; });

@@ -34,10 +34,12 @@ void ServiceTrends::Update(const ServiceTable& services, TimePoint now) {
   }
 }
 
+// The past is true of the first sight of a service only.
 void ServiceTrends::Seed(const ServiceRow& row, std::chrono::seconds phase, Trend& trend,
-                         TimePoint now) const {
+                         TimePoint now) {
   if (const auto restarts = past_restarts_.find(row.name); restarts != past_restarts_.end()) {
     for (const WallTime time : restarts->second) AddRestart(trend, now.boot - (now.wall - time));
+    past_restarts_.erase(restarts);
   }
   const auto past =
       std::find_if(past_memory_.begin(), past_memory_.end(),
@@ -49,6 +51,7 @@ void ServiceTrends::Seed(const ServiceRow& row, std::chrono::seconds phase, Tren
     if (row.uptime_seconds && ToSeconds(age) > *row.uptime_seconds) continue;
     trend.memory.Observe(now.boot - age + phase, bytes);
   }
+  past_memory_.erase(past);
 }
 
 void ServiceTrends::AddRestart(Trend& trend, BootTime time) {

@@ -56,7 +56,7 @@ class ServiceTrends {
     int recent_restarts = 0;
   };
 
-  void Seed(const ServiceRow& row, std::chrono::seconds phase, Trend& trend, TimePoint now) const;
+  void Seed(const ServiceRow& row, std::chrono::seconds phase, Trend& trend, TimePoint now);
   static void AddRestart(Trend& trend, BootTime time);
   static void CountRestarts(const ServiceRow& row, Trend& trend, BootTime now);
 

@@ -109,6 +109,8 @@ struct SamplerRun {
   size_t first = 0;  // samples [first, first + count) of the frame
   size_t count = 0;
   std::optional<Error> error{};  // set when kFailed
+  // By this much it was read before the tick that has it: its lane was late.
+  std::chrono::nanoseconds late{0};
 };
 
 // One tick: everything that was read, stamped before the first and after the last read.

@@ -11,6 +11,9 @@ namespace idlewatt::metrics {
 
 using enum MetricKind;
 
+// The service that stands for all discovered ones that are not shown by name.
+inline constexpr std::string_view kOtherServices = "other";
+
 inline constexpr Metric kSourceAvailable{
     "idlewatt_source_available",
     kGauge,

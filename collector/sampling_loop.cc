@@ -179,6 +179,7 @@ void SamplingLoop::Finish(Entry& entry, TimePoint now, const Result<void>& resul
     frame.samples.insert(frame.samples.end(), readings.samples.begin(), readings.samples.end());
     if (readings.processes) frame.processes = std::move(readings.processes);
     entry.read = entry.lane ? entry.requested : now.boot;
+    run.late = now.boot - *entry.read;
     entry.refusals = 0;
     if (entry.failing) spdlog::info("sampler {} reads again", entry.info->name);
     entry.failing.reset();

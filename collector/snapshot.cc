@@ -23,8 +23,8 @@ std::optional<double> SnapshotValue::Increase() const {
 
 std::optional<double> SnapshotValue::Rate() const {
   const std::optional<double> increase = Increase();
-  if (!increase) return std::nullopt;
-  return *increase / ToSeconds(time.boot - previous->boot);
+  if (!increase || read <= previous->read) return std::nullopt;
+  return *increase / ToSeconds(read - previous->read);
 }
 
 std::span<const SnapshotValue> Snapshot::Family(std::string_view metric) const {
@@ -48,7 +48,8 @@ const SnapshotValue* Snapshot::Find(const Metric& metric,
   return nullptr;
 }
 
-void SnapshotBuilder::Take(const Sample& sample, const Owner& owner, const TimePoint& now) {
+void SnapshotBuilder::Take(const Sample& sample, const Owner& owner, const TimePoint& now,
+                           BootTime read) {
   auto [it, added] = entries_.try_emplace(sample.series);
   Entry& entry = it->second;
   if (added) {
@@ -62,12 +63,13 @@ void SnapshotBuilder::Take(const Sample& sample, const Owner& owner, const TimeP
     order_stale_ = true;
     entry.value.previous.reset();  // a gap: no rate across it
   } else {
-    entry.value.previous = {entry.value.value, entry.value.time.boot};
+    entry.value.previous = {entry.value.value, entry.value.time.boot, entry.value.read};
   }
   entry.live = true;
   entry.owner = &owner;
   entry.value.value = sample.value;
   entry.value.time = now;
+  entry.value.read = read;
 }
 
 void SnapshotBuilder::DropAbsent(const TimePoint& now) {
@@ -97,7 +99,7 @@ void SnapshotBuilder::Apply(const Frame& frame, size_t first_run) {
     owner.period = run.period;
     if (!owner.failing) owner.read = frame.begin.boot;
     for (size_t i = run.first; i < run.first + run.count; ++i) {
-      Take(frame.samples[i], owner, frame.begin);
+      Take(frame.samples[i], owner, frame.begin, frame.begin.boot - run.late);
     }
   }
   DropAbsent(frame.begin);

@@ -16,10 +16,11 @@ namespace idlewatt {
 struct SnapshotValue {
   std::shared_ptr<const Series> series;
   double value = 0;
-  TimePoint time;
+  TimePoint time;  // of the tick that has it
+  BootTime read;   // when it was read: earlier, where a sampler was late
   struct Previous {
     double value = 0;
-    BootTime boot;
+    BootTime boot, read;
   };
   std::optional<Previous> previous;
 
@@ -72,7 +73,7 @@ class SnapshotBuilder {
     bool live = false;
   };
 
-  void Take(const Sample& sample, const Owner& owner, const TimePoint& now);
+  void Take(const Sample& sample, const Owner& owner, const TimePoint& now, BootTime read);
   void DropAbsent(const TimePoint& now);
 
   SeriesRegistry& registry_;

@@ -40,9 +40,8 @@ Result<void> SocketSampler::Read(TimePoint now, Readings& out) {
   const std::map<uint16_t, std::string> ports = Ports();
   if (ports.empty()) {
     // Not a failure: the next service that starts may have one.
-    out.AddRefused("sockets", "connections and bytes on the ports of the services",
-                   Error{ErrorCode::kNoData, "sockets", 0, "no running service has a port set"},
-                   "set port in [[service]] or [[watch]]");
+    out.AddSource("sockets",
+                  "nothing: no running service has a port (set port in [[service]] or [[watch]])");
     return {};
   }
   std::vector<uint16_t> numbers;

@@ -44,7 +44,6 @@ constexpr std::chrono::hours kForgetAfter{1};
 constexpr double kSmoothingSeconds = 60;
 // A hidden service must draw this much more than a shown one to take its place.
 constexpr double kHysteresis = 1.25;
-constexpr std::string_view kOther = "other";
 
 // What a service draws is known only of those that are shown by name. To choose them a guess is
 // enough that has the right order: a busy CPU, a busy GPU engine, and GPU memory that is held,
@@ -300,11 +299,12 @@ void ProcessSampler::Publish(Readings& out) {
     service.was_named = named;
   }
   other.cpu = other_cpu_;
-  publish(std::string(kOther), ServiceKind::kDiscovered, other);
+  publish(std::string(metrics::kOtherServices), ServiceKind::kDiscovered, other);
   const std::string_view kind = ServiceKindName(ServiceKind::kDiscovered);
   for (const auto& [name, gpu] : other_gpus_) {
-    out.Add(metrics::kServiceGpuMemoryBytes, {kOther, kind, name}, gpu.memory_bytes);
-    out.Add(metrics::kServiceGpuSeconds, {kOther, kind, name}, gpu.busy_seconds);
+    out.Add(metrics::kServiceGpuMemoryBytes, {metrics::kOtherServices, kind, name},
+            gpu.memory_bytes);
+    out.Add(metrics::kServiceGpuSeconds, {metrics::kOtherServices, kind, name}, gpu.busy_seconds);
   }
 }
 

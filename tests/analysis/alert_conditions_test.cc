@@ -398,6 +398,19 @@ TEST_F(ServiceDownTest, OneThatMayComeBackIsAWarning) {
   }
 }
 
+TEST_F(ServiceDownTest, ATryIsNotYetUp) {
+  SetState("backoff");
+  machine_.Tick();
+  machine_.TickFor(minutes(1));
+  EXPECT_EQ(StateOfAlert(machine_, kName, "a"), kFiring);
+  SetState("starting");
+  machine_.TickFor(minutes(1));
+  EXPECT_EQ(StateOfAlert(machine_, kName, "a"), kFiring);
+  SetState("ready");
+  machine_.Tick(seconds(5));
+  EXPECT_EQ(StateOfAlert(machine_, kName, "a"), kResolved);
+}
+
 TEST_F(ServiceDownTest, OneThatWasStoppedIsNotDown) {
   SetState("failed");
   machine_.Tick();
@@ -420,7 +433,12 @@ TEST_F(ServiceDownTest, OneThatNobodySupervisesHasNoState) {
 class CrashLoopTest : public testing::Test {
  protected:
   static constexpr const char* kName = "CrashLoop";
-  void SetUp() override { machine_.Run("a", 0.1); }
+  void SetUp() override {
+    machine_.Run("a", 0.1);
+    for (const std::string_view reason : metrics::kFailedRestarts) {
+      SetRestarts(std::string(reason), 0);
+    }
+  }
   void SetRestarts(const std::string& reason, double count) {
     machine_.other.Set(metrics::kServiceRestarts, {"a", reason}, count);
   }
@@ -513,6 +531,18 @@ TEST_F(IdleModelLoadedTest, AServiceThatHoldsLittleHoldsNoModel) {
   machine_.TickFor(minutes(31));
   EXPECT_EQ(StateOfAlert(machine_, kName, "small"), kInactive);
   EXPECT_EQ(StateOfAlert(machine_, kName, "large"), kFiring);
+}
+
+TEST_F(IdleModelLoadedTest, MemoryThatSwingsAboutTheLeastDoesNotEndIt) {
+  Hold("llama", 1.01 * kGibibyte);
+  machine_.Tick();
+  machine_.TickFor(minutes(31));
+  Hold("llama", 0.95 * kGibibyte);
+  machine_.Tick(seconds(5));
+  EXPECT_EQ(StateOfAlert(machine_, kName, "llama"), kFiring);
+  Hold("llama", 0.89 * kGibibyte);
+  machine_.Tick(seconds(5));
+  EXPECT_EQ(StateOfAlert(machine_, kName, "llama"), kResolved);
 }
 
 TEST_F(IdleModelLoadedTest, MemoryOfAGpuCountsToo) {
@@ -662,6 +692,12 @@ TEST_F(IdleBaselineAlertTest, LessThanAWattMoreIsNoFinding) {
   machine_.Zone("package-0", 2.5);
   machine_.TickFor(minutes(20));
   EXPECT_EQ(StateOfAlert(machine_, kName), kFiring);
+  machine_.Zone("package-0", 1.95);
+  machine_.TickFor(minutes(20));
+  EXPECT_EQ(StateOfAlert(machine_, kName), kFiring) << "nearly as much";
+  machine_.Zone("package-0", 1.8);
+  machine_.TickFor(minutes(20));
+  EXPECT_NE(StateOfAlert(machine_, kName), kFiring);
 }
 
 TEST_F(IdleBaselineAlertTest, TheScreenOfALaptopDoesNotCount) {

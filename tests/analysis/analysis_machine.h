@@ -41,12 +41,14 @@ class FakeSampler {
 
   bool due = true;
   bool fails = false;
+  std::chrono::nanoseconds late{0};  // what is read was read that long before the tick
 
   // Appends one run to the frame, as the sampling loop does.
   void Read(SeriesRegistry& registry, std::chrono::nanoseconds period, Frame& frame) {
     if (!due) return;
     using Outcome = SamplerRun::Outcome;
     SamplerRun run{&info_, fails ? Outcome::kFailed : Outcome::kOk, {}, period};
+    run.late = late;
     run.first = frame.samples.size();
     if (!fails) {
       for (const auto& [key, value] : values_) {
@@ -103,6 +105,11 @@ class AnalysisMachine {
     process.Remove(metrics::kServiceCpuSeconds, {name, kind, "user"});
     process.Remove(metrics::kServiceCpuSeconds, {name, kind, "system"});
   }
+  // It has no processes any more; of a service that has a name the series stay.
+  void Stop(const std::string& name, const std::string& kind = "supervised") {
+    services_[{name, kind}].processes = 0;
+    services_[{name, kind}].cpu = 0;
+  }
   void SetCpuSeconds(const std::string& name, double seconds,
                      const std::string& kind = "supervised") {
     services_[{name, kind}].seconds = seconds;
@@ -145,8 +152,11 @@ class AnalysisMachine {
     idle_ += (cpus_ - busy) * seconds;
     for (auto& [name, zone] : zones_) zone.joules += zone.watts * seconds;
   }
-  // The machine is suspended: the boot clock runs, nothing else does.
-  void Suspend(std::chrono::nanoseconds d) { clock.Advance(d); }
+  // The machine is suspended: the boot clock runs, and counters of energy that draw from it.
+  void Suspend(std::chrono::nanoseconds d, double zone_watts = 0) {
+    clock.Advance(d);
+    for (auto& [name, zone] : zones_) zone.joules += zone_watts * ToSeconds(d);
+  }
 
   // One tick of the daemon, now.
   void Tick() {

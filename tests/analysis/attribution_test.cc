@@ -514,6 +514,14 @@ TEST_F(FloorShareTest, IsBorneByNamedServicesEqually) {
   EXPECT_NEAR(machine.ServiceWatts("found").value(), 0, 1e-9);
 }
 
+TEST_F(FloorShareTest, IsNotBorneByAServiceThatDoesNotRun) {
+  AnalysisMachine& machine = Make(FloorShare::kEqual);
+  machine.Stop("b", "watched");
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.ServiceWatts("a").value(), 20 + 10, 1e-9);
+  EXPECT_EQ(machine.ServiceWatts("b"), 0);
+}
+
 TEST_F(FloorShareTest, IsBorneByMemoryHeld) {
   AnalysisMachine& machine = Make(FloorShare::kMemory);
   machine.Tick(seconds(5));
@@ -527,6 +535,23 @@ TEST_F(FloorShareTest, IsBorneByCpuTime) {
   machine.Tick(seconds(5));
   EXPECT_NEAR(machine.ServiceWatts("a").value(), 30, 1e-9);
   EXPECT_EQ(machine.Floor("package-0"), floor);
+}
+
+// Else a machine of which one part is known would seem to draw little.
+TEST(AttributionTest, APartOfThePowerIsNotTheWhole) {
+  AnalysisMachine machine;
+  machine.Zone("package-0", 6);
+  machine.Run("a", 1);
+  machine.Tick();
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.Get(metrics::kHostComputeWatts, {}).value(), 6, 1e-9);
+  machine.nvml.Set(metrics::kEnergyJoules, {"nvml", "gpu0"}, 1000);
+  machine.Tick(seconds(5));
+  EXPECT_EQ(machine.Get(metrics::kHostComputeWatts, {}), std::nullopt);
+  EXPECT_EQ(machine.Get(metrics::kHostPowerWatts, {}), std::nullopt);
+  machine.nvml.Set(metrics::kEnergyJoules, {"nvml", "gpu0"}, 1300);
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.Get(metrics::kHostComputeWatts, {}).value(), 66, 1e-9);
 }
 
 TEST(AttributionTest, AFloorThatIsSetIsNotLearnt) {

@@ -163,15 +163,84 @@ TEST_F(IdleIntervalsTest, OfDiscoveredServicesOnlyTheLongAreTold) {
   EXPECT_EQ(Of("long").size(), 1U);
 }
 
-TEST_F(IdleIntervalsTest, AWallClockThatIsSetBackMakesNoNegativeTime) {
+TEST_F(IdleIntervalsTest, IsCutWhereTheWallClockIsSet) {
+  for (const int jump : {3, -5}) {
+    TickFor(seconds(90));
+    const int64_t before = Now();
+    machine_.clock.SetWall(machine_.clock.Now().wall + hours(jump));
+    Tick(seconds(5));
+    const int64_t after = Now();
+    TickFor(seconds(60));
+    UseA();
+    Tick(seconds(5));
+    const IdleInterval cut = rows_.at({"a", before - 30'000});
+    EXPECT_EQ(cut.end_ms, before);
+    EXPECT_EQ(cut.reason, "clock");
+    EXPECT_NEAR(cut.avg_watts.value(), 20, 1e-6);
+    const IdleInterval next = rows_.at({"a", after});
+    EXPECT_EQ(next.end_ms, after + 65'000);
+    EXPECT_NEAR(next.avg_watts.value(), 20, 1e-6);
+  }
+}
+
+TEST_F(IdleIntervalsTest, EndsWithASleepAfterWhichTheServiceIsGone) {
   TickFor(seconds(90));
-  machine_.clock.SetWall(machine_.clock.Now().wall - hours(3));
-  UseA();
+  const int64_t before = Now();
+  machine_.Suspend(hours(8));
+  machine_.Vanish("a");
   Tick(seconds(5));
   ASSERT_EQ(Of("a").size(), 1U);
-  EXPECT_EQ(Of("a")[0].end_ms, Of("a")[0].start_ms);
-  EXPECT_FALSE(Of("a")[0].avg_watts.has_value());
-  EXPECT_NEAR(Of("a")[0].joules.value(), 20 * 35, 1e-6);
+  EXPECT_EQ(Of("a")[0].end_ms, before);
+  EXPECT_EQ(Of("a")[0].reason, "suspend");
+}
+
+TEST_F(IdleIntervalsTest, ADiscoveredServiceThatIsNoLongerShownDidNotStop) {
+  machine_.Run("found", 0, "discovered");
+  TickFor(minutes(12));
+  machine_.Vanish("found", "discovered");
+  Tick(seconds(5));
+  ASSERT_EQ(Of("found").size(), 1U);
+  EXPECT_EQ(Of("found")[0].reason, "unseen");
+}
+
+// Idle from the first tick on, when no meter has told twice yet.
+TEST(IdleIntervalsOfARestartTest, JoulesAreThoseSinceTheStart) {
+  AnalysisMachine machine;
+  AnalysisPast past;
+  const WallTime seen = machine.clock.Now().wall - seconds(10);
+  past.services["a"] = {seen - minutes(10), seen};
+  machine.analyzer().Remember(past);
+  machine.Zone("package-0", 20);
+  machine.Run("a", 0.5);
+  machine.Port("a");
+  machine.Tick();
+  machine.TickFor(seconds(100));
+  machine.analyzer().Finish();
+  const auto rows = machine.analyzer().Intervals();
+  ASSERT_EQ(rows.size(), 2U);  // the machine too
+  for (const IdleInterval& row : rows) {
+    EXPECT_NEAR(row.joules.value_or(-1), 2000, 1e-6) << row.service;
+    EXPECT_NEAR(row.avg_watts.value_or(-1), 20, 1e-6) << row.service;
+  }
+}
+
+TEST(IdleIntervalsWithoutMeterTest, IsCutWhereAMeterComes) {
+  AnalysisMachine machine;
+  machine.Run("a", 0.5);
+  machine.Port("a");
+  machine.Tick();
+  machine.TickFor(minutes(10));
+  machine.Zone("package-0", 20);
+  machine.Tick(seconds(5));
+  machine.Tick(seconds(5));
+  ASSERT_FALSE(machine.analyzer().Intervals().empty());
+  EXPECT_EQ(machine.analyzer().Intervals()[0].reason, "meter");
+  EXPECT_EQ(machine.analyzer().Intervals()[0].joules, std::nullopt);
+  machine.TickFor(minutes(10));
+  machine.analyzer().Finish();
+  for (const IdleInterval& row : machine.analyzer().Intervals()) {
+    EXPECT_NEAR(row.avg_watts.value_or(-1), 20, 1e-6) << row.service;
+  }
 }
 
 TEST(IdleIntervalsWithoutMeterTest, JoulesAreUnknownAndCpuIsNot) {

@@ -284,6 +284,49 @@ TEST(IdleTrackerTest, TheMachineIsNotIdleWhileSomebodyTypes) {
   EXPECT_EQ(machine.Get(metrics::kHostIdle, {}), 1);
 }
 
+// What an earlier run of the daemon knew of `a`, that was seen last `unseen` ago.
+AnalysisPast PastOf(const AnalysisMachine& machine, seconds unseen, seconds unused) {
+  AnalysisPast past;
+  const WallTime seen = machine.clock.Now().wall - unseen;
+  past.services["a"] = {seen - unused, seen};
+  return past;
+}
+
+// The daemon shows the twenty that matter most; which they are changes all the time.
+TEST(IdleTrackerTest, ADiscoveredServiceThatRisesAmongThoseShownWasNotUsed) {
+  AnalysisMachine machine;
+  machine.Run("other", 0.01, "discovered");
+  machine.Run("shown", 0.01, "discovered");
+  machine.Tick();
+  machine.TickFor(minutes(2));
+  EXPECT_EQ(machine.Get(metrics::kHostIdle, {}), 1);
+  machine.Vanish("shown", "discovered");
+  machine.Run("risen", 0.01, "discovered");
+  machine.Tick(seconds(5));
+  EXPECT_EQ(machine.Get(metrics::kServiceIdle, {"risen"}), 1);
+  EXPECT_EQ(machine.Get(metrics::kHostIdle, {}), 1);
+  machine.Run("burner", 1, "discovered");
+  machine.Run("named", 0.01);
+  machine.Tick(seconds(5));
+  EXPECT_EQ(machine.Get(metrics::kServiceIdle, {"named"}), 0) << "it was started";
+  machine.Vanish("named");
+  machine.Tick(seconds(5));
+  EXPECT_EQ(machine.Get(metrics::kServiceIdle, {"burner"}), 0) << "it uses a CPU";
+}
+
+TEST(IdleTrackerTest, WhatAnEarlierRunKnewIsTrueOfTheFirstSightOnly) {
+  AnalysisMachine machine;
+  machine.analyzer().Remember(PastOf(machine, seconds(20), seconds(300)));
+  machine.Run("a", 0, "watched");
+  machine.Tick();
+  EXPECT_EQ(machine.Get(metrics::kServiceIdle, {"a"}), 1);
+  machine.Vanish("a", "watched");
+  machine.Tick(seconds(5));
+  machine.Run("a", 0, "watched");
+  machine.Tick(seconds(5));
+  EXPECT_EQ(machine.Get(metrics::kServiceIdle, {"a"}), 0);
+}
+
 TEST(IdleTrackerTest, WhoTypedBeforeTheInputWasLostStillCounts) {
   AnalysisMachine machine;
   machine.Run("a", 0);
@@ -297,14 +340,6 @@ TEST(IdleTrackerTest, WhoTypedBeforeTheInputWasLostStillCounts) {
   EXPECT_EQ(machine.Get(metrics::kHostIdle, {}), 0);
   machine.Tick(seconds(5));
   EXPECT_EQ(machine.Get(metrics::kHostIdle, {}), 1);
-}
-
-// What an earlier run of the daemon knew of `a`, that was seen last `unseen` ago.
-AnalysisPast PastOf(const AnalysisMachine& machine, seconds unseen, seconds unused) {
-  AnalysisPast past;
-  const WallTime seen = machine.clock.Now().wall - unseen;
-  past.services["a"] = {seen - unused, seen};
-  return past;
 }
 
 TEST(IdleTrackerTest, ARestartOfTheDaemonIsNoUse) {

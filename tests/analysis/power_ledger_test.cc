@@ -270,6 +270,40 @@ TEST(PowerLedgerTest, SleepUsesNoSummedEnergy) {
   EXPECT_NEAR(modelled.Joules("model", "system").value(), 75, 1e-3);
 }
 
+TEST(PowerLedgerTest, EnergyThatACounterSawAsleepIsNoSpike) {
+  AnalysisMachine machine;
+  machine.Zone("package-0", 10);
+  machine.Run("a", 1);
+  machine.Tick();
+  machine.TickFor(seconds(10));
+  const double joules = machine.ServiceJoules("a");
+  machine.Suspend(hours(8), 0.4);
+  machine.Tick(seconds(5));
+  EXPECT_EQ(machine.Watts("rapl", "package-0"), std::nullopt);
+  EXPECT_EQ(machine.ServiceJoules("a"), joules);
+  EXPECT_NEAR(machine.Unattributed("package-0"), 0.4 * 8 * 3600 + 50, 1e-6);
+  machine.Tick(seconds(5));
+  EXPECT_NEAR(machine.Watts("rapl", "package-0").value(), 10, 1e-9);
+  EXPECT_NEAR(machine.ServiceJoules("a"), joules + 50, 1e-6);
+}
+
+TEST(PowerLedgerTest, AReadingThatComesLateCountsFromWhenItWasRead) {
+  AnalysisMachine machine;
+  const auto read = [&](double joules, seconds late) {
+    machine.nvml.due = true;
+    machine.nvml.late = late;
+    machine.nvml.Set(metrics::kEnergyJoules, {"nvml", "gpu0"}, joules);
+    machine.Tick(seconds(5));
+  };
+  read(0, seconds(0));
+  machine.nvml.due = false;  // asked, and still reading
+  machine.Tick(seconds(5));
+  read(300, seconds(5));
+  EXPECT_NEAR(machine.Watts("nvml", "gpu0").value(), 60, 1e-9);
+  read(900, seconds(0));
+  EXPECT_NEAR(machine.Watts("nvml", "gpu0").value(), 60, 1e-9);
+}
+
 TEST(PowerLedgerTest, LostTicksOfAMachineAwakeCountInFull) {
   AnalysisMachine machine(WithModel());
   machine.Tick();

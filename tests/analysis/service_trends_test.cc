@@ -54,7 +54,7 @@ class ServiceTrendsTest : public testing::Test {
   int processes_ = 1;
   double megabytes_ = 1000;
   std::optional<double> uptime_;
-  std::map<std::string, double> restarts_;
+  std::map<std::string, double> restarts_{{"crash", 0}, {"unhealthy", 0}};
   SnapshotMaker maker_;
   ServiceTable services_;
   ServiceTrends trends_;

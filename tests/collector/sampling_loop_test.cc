@@ -355,6 +355,7 @@ TEST_F(SamplingLoopTest, ALateResultIsTakenByALaterTickAndOnce) {
   script->WaitForReads(1);
   while (Last(kLane) != Outcome::kOk) loop->Tick();
   EXPECT_EQ(Values().at("test_value{of=\"lane\"}"), 1);
+  EXPECT_EQ(sink.frames.back().runs[0].late, seconds(5));
   script->Block();
   Tick();
   EXPECT_EQ(Last(kLane), Outcome::kPending);

@@ -179,6 +179,20 @@ TEST_F(SnapshotTest, TheRateIsPerSecondOfRealTime) {
   EXPECT_EQ(Zone("a")->Rate(), 3);
 }
 
+// Read at the tick before, and again at this one.
+TEST_F(SnapshotTest, ALateReadingHasTheRateOfWhenItWasRead) {
+  Tick(Outcome::kOk, {{"a", 10}});
+  Tick(Outcome::kPending);
+  Frame frame = NewFrame();
+  AddRun(frame, kSampler, Outcome::kOk, {{"a", 40}});
+  frame.runs.back().late = seconds(5);
+  builder.Apply(frame);
+  EXPECT_EQ(Zone("a")->Rate(), 6);
+  clock.Advance(seconds(5));
+  Tick(Outcome::kOk, {{"a", 100}});
+  EXPECT_EQ(Zone("a")->Rate(), 6);
+}
+
 TEST_F(SnapshotTest, AFallHasNoRate) {
   Tick(Outcome::kOk, {{"a", 10}});
   Tick(Outcome::kOk, {{"a", 9}});

@@ -80,12 +80,14 @@ class SocketSamplerTest : public ::testing::Test {
   std::optional<SamplerDriver> driver;
 };
 
-// A failure would back off for minutes, and a service with a port may start any time.
-TEST_F(SocketSamplerTest, WithoutPortsThereIsARefusedSourceAndNoFailure) {
+// A failure would back off for minutes, and a service with a port may start any time. Nor is the
+// source lost when the last one is stopped.
+TEST_F(SocketSamplerTest, WithoutPortsThereIsNoFailure) {
   Start({});
   Read({});
   EXPECT_TRUE(driver->result.ok());
-  EXPECT_EQ(driver->sources.at("sockets"), "!no_data");
+  EXPECT_EQ(driver->sources.at("sockets"),
+            "nothing: no running service has a port (set port in [[service]] or [[watch]])");
 }
 
 TEST_F(SocketSamplerTest, WhatWasThereBeforeIsNotCounted) {
