@@ -123,7 +123,8 @@ void Attribution::StepOf(const DomainEnergy& measured, const Snapshot& snapshot,
   if (!measured.fresh) return;
   domain.all_watts.reset();
   if (measured.role != DomainRole::kNone && measured.seconds > 0) {
-    Step step{measured, domain, measured.joules, ComponentOf(measured.role)};
+    Step step{measured, domain, measured.joules, ComponentOf(measured.role),
+              GpuIndex(services, measured.domain)};
     if (measured.holds_gpus) step.joules = BeyondParts(domain, measured.joules);
     domain.watts.assign(services.size(), 0);
     for (const size_t number : services.order()) {
@@ -152,19 +153,33 @@ void Attribution::Share(Step& step, const Snapshot& snapshot, const ServiceTable
 }
 
 void Attribution::Mark(Domain& domain, const DomainEnergy& measured, const ServiceTable& services) {
-  const auto gpu = measured.role == DomainRole::kGpu ? GpuIndex(services, measured.domain)
-                                                     : std::optional<size_t>();
+  const auto gpu = GpuIndex(services, measured.domain);
   domain.totals = totals_;
   domain.used.resize(accounts_.size());
   for (size_t number = 0; number < accounts_.size(); ++number) {
-    const Account& account = accounts_[number];
-    if (measured.role != DomainRole::kGpu) {
-      domain.used[number] = account.cpu_seconds;
-    } else {
-      domain.used[number] =
-          gpu && *gpu < account.gpu_seconds.size() ? account.gpu_seconds[*gpu] : ByState{};
-    }
+    domain.used[number] = UseOf(number, measured, gpu);
   }
+}
+
+Attribution::ByState Attribution::UseOf(size_t service, const DomainEnergy& measured,
+                                        std::optional<size_t> gpu) const {
+  const Account& account = accounts_[service];
+  if (measured.role != DomainRole::kGpu) return account.cpu_seconds;
+  return gpu && *gpu < account.gpu_seconds.size() ? account.gpu_seconds[*gpu] : ByState{};
+}
+
+Attribution::ByState Attribution::UsedIn(const Step& step, size_t service) const {
+  const ByState before = service < step.domain.used.size() ? step.domain.used[service] : ByState{};
+  const ByState now = UseOf(service, step.measured, step.gpu);
+  return {now[0] - before[0], now[1] - before[1]};
+}
+
+double Attribution::KnownUse(const Step& step, const ServiceTable& services) const {
+  double known = 0;
+  for (const size_t number : services.order()) {
+    if (services[number].measured) known += Sum(UsedIn(step, number));
+  }
+  return known;
 }
 
 void Attribution::Give(Step& step, size_t service, size_t state, double joules) {
@@ -193,14 +208,13 @@ double Attribution::FloorJoules(Step& step, size_t estimator, bool unused, bool 
 }
 
 // Of `all` seconds of use the services show `known`.
-template <typename Used>
 void Attribution::ShareByUse(Step& step, double joules, double known, double all,
-                             const ServiceTable& services, Used used) {
+                             const ServiceTable& services) {
   step.domain.rest->unattributed_joules += all > 0 ? joules * (1 - known / all) : joules;
   if (all <= 0) return;
   for (const size_t number : services.order()) {
     if (!services[number].measured) continue;
-    const ByState seconds = used(number);
+    const ByState seconds = UsedIn(step, number);
     for (size_t state = 0; state < kStates; ++state) {
       if (seconds[state] > 0) Give(step, number, state, joules * seconds[state] / all);
     }
@@ -208,22 +222,14 @@ void Attribution::ShareByUse(Step& step, double joules, double known, double all
 }
 
 void Attribution::ShareByCpu(Step& step, const ServiceTable& services, BootTime now) {
-  const auto used = [&](size_t number) -> ByState {
-    const ByState before = step.domain.UsedBefore(number);
-    const ByState& total = accounts_[number].cpu_seconds;
-    return {total[0] - before[0], total[1] - before[1]};
-  };
-  double known = 0;
-  for (const size_t number : services.order()) {
-    if (services[number].measured) known += Sum(used(number));
-  }
+  const double known = KnownUse(step, services);
   const double busy = totals_.host.busy - step.domain.totals.host.busy;
   const bool host_known = totals_.host.all > step.domain.totals.host.all;
   // Ticks are coarse: the services together may show more than the host.
   const double all = std::max(busy, known);
   const bool unused = host_known && busy / step.measured.seconds <= kUnusedCpus;
   const double floor = FloorJoules(step, 0, unused, host_known && all <= 0, now);
-  ShareByUse(step, step.joules - floor, known, all, services, used);
+  ShareByUse(step, step.joules - floor, known, all, services);
   ShareFloor(step, floor, services);
 }
 
@@ -242,10 +248,8 @@ void Attribution::ShareFloor(Step& step, double joules, const ServiceTable& serv
                              [&](size_t number) { return services[number].memory_bytes; });
       break;
     case FloorShare::kCpu:
-      shared = ShareByWeight(step, joules, services, [&](size_t number) {
-        const ByState before = step.domain.UsedBefore(number);
-        return Sum(accounts_[number].cpu_seconds) - Sum(before);
-      });
+      shared = ShareByWeight(step, joules, services,
+                             [&](size_t number) { return Sum(UsedIn(step, number)); });
       break;
   }
   if (!shared) step.domain.rest->floor_joules += joules;
@@ -270,23 +274,14 @@ bool Attribution::ShareByWeight(Step& step, double joules, const ServiceTable& s
 
 // A loaded model is what keeps a GPU awake while it does nothing: who holds memory bears the floor.
 void Attribution::ShareByGpu(Step& step, const Snapshot& snapshot, const ServiceTable& services) {
-  const auto gpu = GpuIndex(services, step.measured.domain);
   const auto memory = [&](size_t number) {
     const auto& gpus = services[number].gpus;
-    return gpu && *gpu < gpus.size() ? gpus[*gpu].memory_bytes : 0.0;
+    return step.gpu && *step.gpu < gpus.size() ? gpus[*step.gpu].memory_bytes : 0.0;
   };
-  const auto used = [&](size_t number) -> ByState {
-    const Account& account = accounts_[number];
-    if (!gpu || *gpu >= account.gpu_seconds.size()) return {};
-    const ByState before = step.domain.UsedBefore(number);
-    const ByState& total = account.gpu_seconds[*gpu];
-    return {total[0] - before[0], total[1] - before[1]};
-  };
-  double known = 0, held = 0;
+  const double known = KnownUse(step, services);
+  double held = 0;
   for (const size_t number : services.order()) {
-    if (!services[number].measured) continue;
-    known += Sum(used(number));
-    held += memory(number);
+    if (services[number].measured) held += memory(number);
   }
   const SnapshotValue* ratio = snapshot.Find(metrics::kGpuUtilization, {step.measured.domain});
   const double busy = ratio == nullptr ? 0 : ratio->value;
@@ -295,7 +290,7 @@ void Attribution::ShareByGpu(Step& step, const Snapshot& snapshot, const Service
   const double all = std::max(known, busy * step.measured.seconds);
   const double floor =
       FloorJoules(step, held > 0 ? 1 : 0, nothing_ran, nothing_ran, snapshot.time.boot);
-  ShareByUse(step, step.joules - floor, known, all, services, used);
+  ShareByUse(step, step.joules - floor, known, all, services);
   if (!ShareByWeight(step, floor, services, memory)) step.domain.rest->floor_joules += floor;
 }
 

@@ -115,10 +115,6 @@ class Attribution {
     std::optional<double> all_watts;      // in its last step; as far as it counts
     std::array<FloorEstimator, 2> floor;  // a GPU whose memory somebody holds has another one
     Rest* rest = nullptr;
-    // What a service had used at the last step.
-    ByState UsedBefore(size_t service) const {
-      return service < used.size() ? used[service] : ByState{};
-    }
   };
   // A step of a domain while it is shared out.
   struct Step {
@@ -126,6 +122,7 @@ class Attribution {
     Domain& domain;
     double joules = 0;  // that count
     size_t component = 0;
+    std::optional<size_t> gpu{};  // in ServiceTable::gpus()
   };
 
   void CountUse(const Snapshot& snapshot, const ServiceTable& services, const IdleTracker& idle);
@@ -139,11 +136,14 @@ class Attribution {
   void ShareByGpu(Step& step, const Snapshot& snapshot, const ServiceTable& services);
   double FloorJoules(Step& step, size_t estimator, bool unused, bool nothing_ran, BootTime now);
   void ShareFloor(Step& step, double joules, const ServiceTable& services);
-  template <typename Used>
-  void ShareByUse(Step& step, double joules, double known, double all, const ServiceTable& services,
-                  Used used);
+  void ShareByUse(Step& step, double joules, double known, double all,
+                  const ServiceTable& services);
   template <typename Weight>
   bool ShareByWeight(Step& step, double joules, const ServiceTable& services, Weight weight);
+  // Seconds of the CPUs, or of the GPU that was measured, since the service was first seen.
+  ByState UseOf(size_t service, const DomainEnergy& measured, std::optional<size_t> gpu) const;
+  ByState UsedIn(const Step& step, size_t service) const;
+  double KnownUse(const Step& step, const ServiceTable& services) const;  // of all services
   void Give(Step& step, size_t service, size_t state, double joules);
   void Mark(Domain& domain, const DomainEnergy& measured, const ServiceTable& services);
   void SumWatts(const ServiceTable& services);
