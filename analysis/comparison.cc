@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numeric>
 
 #include "analysis/student_t.h"
 
@@ -18,14 +17,29 @@ constexpr double kMostCorrelation = 0.999;
 // Means of equal values differ by rounding, which shows nothing.
 constexpr double kRounding = 1e-9;
 
-double Mean(std::span<const double> values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+struct Batch {
+  double mean = 0;
+  double weight = 0;
+};
+
+Batch BatchOf(std::span<const double> samples, std::span<const double> weights) {
+  Batch batch;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const double weight = weights.empty() ? 1 : weights[i];
+    batch.weight += weight;
+    batch.mean += weight * samples[i];
+  }
+  batch.mean /= batch.weight;
+  return batch;
 }
 
 // Sum of the products of what differs from `mean`, each with the one `lag` later.
-double Products(std::span<const double> values, double mean, size_t lag) {
+double Products(std::span<const Batch> batches, double mean, size_t lag) {
   double sum = 0;
-  for (size_t i = lag; i < values.size(); ++i) sum += (values[i - lag] - mean) * (values[i] - mean);
+  for (size_t i = lag; i < batches.size(); ++i) {
+    const Batch &a = batches[i - lag], &b = batches[i];
+    sum += std::sqrt(a.weight * b.weight) * (a.mean - mean) * (b.mean - mean);
+  }
   return sum;
 }
 
@@ -44,29 +58,33 @@ double DegreesOfFreedom(const MeanEstimate& a, const MeanEstimate& b) {
 
 }  // namespace
 
-MeanEstimate EstimateMean(std::span<const double> samples) {
-  std::array<double, kBatches> space{};
+MeanEstimate EstimateMean(std::span<const double> samples, std::span<const double> weights) {
+  std::array<Batch, kBatches> space{};
   const size_t count = std::min(samples.size(), kBatches);
+  double weight = 0, square_weight = 0;
   for (size_t i = 0; i < count; ++i) {
     const size_t begin = i * samples.size() / count;
-    const size_t end = (i + 1) * samples.size() / count;
-    space[i] = Mean(samples.subspan(begin, end - begin));
+    const size_t size = (i + 1) * samples.size() / count - begin;
+    space[i] = BatchOf(samples.subspan(begin, size),
+                       weights.empty() ? weights : weights.subspan(begin, size));
+    weight += space[i].weight;
+    square_weight += space[i].weight * space[i].weight;
   }
-  const auto batches = std::span<const double>(space).first(count);
-  const double mean = Mean(batches);
-  const double squares = Products(batches, mean, 0);
-  const auto n = static_cast<double>(count);
+  const auto batches = std::span<const Batch>(space).first(count);
+  const double mean = BatchOf(samples, weights).mean;
+  const double squares = Products(batches, mean, 0) / weight;
+  const double n = weight * weight / square_weight;
 
-  MeanEstimate estimate{samples.size(), Mean(samples), 0, n};
+  MeanEstimate estimate{samples.size(), mean, 0, n};
   const double rounding = kRounding * std::abs(mean);
-  if (squares <= n * rounding * rounding) return estimate;  // all are the same
-  const double seen = Products(batches, mean, 1) / squares;
+  if (squares <= rounding * rounding) return estimate;  // all are the same
+  const double seen = Products(batches, mean, 1) / weight / squares;
   const double r = std::clamp(seen + (1 + 3 * seen) / n, 0.0, kMostCorrelation);
   estimate.independent_batches = n * (1 - r) / (1 + r);
   // The spread of a series that hangs together is seen too small by as many independent values as
   // the mean takes away: one.
   if (estimate.independent_batches > 1) {
-    estimate.variance = squares / n / (estimate.independent_batches - 1);
+    estimate.variance = squares / (estimate.independent_batches - 1);
   }
   return estimate;
 }

@@ -14,7 +14,8 @@ struct MeanEstimate {
   double independent_batches = 0;  // what the window is worth; see EstimateMean
 };
 
-// The mean of `samples`, which have equal weight and stand in the order of time; must not be empty.
+// The mean of `samples`, which stand in the order of time; must not be empty. `weights` are above 0
+// and as many, such as the time for which each sample stands; without them all weigh the same.
 //
 // Power, CPU and memory hang together over time: the next minute is mostly like the last, so that
 // 60 minutes say far less than 60 dice would, and the usual standard error is much too small. Here
@@ -28,8 +29,10 @@ struct MeanEstimate {
 // 100 runs, and was a sixth to a half wider than the best that can be known (see the tests). In a
 // window as short as what comes and goes in it, noise on top, it held in as few as 60: what did not
 // happen in a window can't be seen in it.
+// Batches that do not weigh the same are worth fewer: the square of the sum of their weights by the
+// sum of the squares (Kish).
 // A pure function.
-MeanEstimate EstimateMean(std::span<const double> samples);
+MeanEstimate EstimateMean(std::span<const double> samples, std::span<const double> weights = {});
 
 enum class Verdict { kLess, kMore, kNoDifferenceShown, kTooLittleData };
 

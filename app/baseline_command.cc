@@ -1,12 +1,16 @@
 #include "app/baseline_command.h"
 
+#include <array>
 #include <cstdio>
 #include <optional>
+#include <string>
 
 #include "analysis/idle_baseline.h"
 #include "app/control_token.h"
 #include "app/exit_code.h"
 #include "app/http_client.h"
+#include "app/output_file.h"
+#include "app/tables.h"
 #include "exporters/baseline_api.h"
 
 namespace idlewatt {
@@ -14,10 +18,12 @@ namespace {
 
 constexpr const char* kPath = "/api/v1/baseline";
 
-void Print(const Baseline& baseline) {
-  std::printf("%s: the idle machine draws %.2f W, the mean of %zu idle minutes from %s to %s\n",
-              baseline.name.c_str(), baseline.watts, baseline.minutes,
-              FormatWallTime(baseline.since).c_str(), FormatWallTime(baseline.until).c_str());
+Result<void> Print(const Baseline& baseline) {
+  std::array<char, 32> watts{};
+  std::snprintf(watts.data(), watts.size(), "%.2f", baseline.watts);
+  return PrintText(Printable(baseline.name) + ": the idle machine draws " + watts.data() +
+                   " W, the mean of " + std::to_string(baseline.minutes) + " idle minutes from " +
+                   FormatWallTime(baseline.since) + " to " + FormatWallTime(baseline.until) + "\n");
 }
 
 Result<void> Set(const BaselineArguments& arguments) {
@@ -28,30 +34,21 @@ Result<void> Set(const BaselineArguments& arguments) {
                    HttpPost(arguments.http, kPath, token, DumpJson(body)));
   const std::optional<Baseline> baseline = BaselineFromJson(answer);
   if (!baseline) return UnexpectedAnswer("the baseline");
-  Print(*baseline);
-  return {};
+  return Print(*baseline);
 }
 
 Result<void> Show(const BaselineArguments& arguments) {
   ASSIGN_OR_RETURN(const std::string answer, HttpGet(arguments.http, kPath));
-  if (arguments.json) {
-    std::fputs(answer.c_str(), stdout);
-    return {};
-  }
+  if (arguments.json) return PrintText(answer);
   const std::optional<Baseline> baseline = BaselineFromJson(answer);
-  if (baseline) {
-    Print(*baseline);
-  } else {
-    std::puts("there is no baseline; `idlewatt baseline set NAME` sets one");
-  }
-  return {};
+  if (baseline) return Print(*baseline);
+  return PrintText("there is no baseline; `idlewatt baseline set NAME` sets one\n");
 }
 
 Result<void> Clear(const BaselineArguments& arguments) {
   ASSIGN_OR_RETURN(const std::string token, ControlTokenFor(arguments.http));
   RETURN_IF_ERROR(HttpPost(arguments.http, std::string(kPath) + "/clear", token, ""));
-  std::puts("there is no baseline any more");
-  return {};
+  return PrintText("there is no baseline any more\n");
 }
 
 int ExitCodeOf(const Result<void>& done) { return done.ok() ? kExitDone : Fail(done.error()); }

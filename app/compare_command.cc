@@ -11,6 +11,7 @@
 #include "app/database_path.h"
 #include "app/exit_code.h"
 #include "app/http_client.h"
+#include "app/output_file.h"
 #include "app/tables.h"
 #include "base/duration.h"
 #include "exporters/compare.h"
@@ -205,8 +206,8 @@ int CompareCommand(const CompareArguments& arguments) {
   if (!answer) return Fail(answer.error());
   const Result<std::string> text = CompareText(*answer, arguments.format);
   if (!text) return Fail(text.error());
-  std::fputs(text->c_str(), stdout);
-  return kExitDone;
+  const Result<void> printed = PrintText(*text);
+  return printed ? kExitDone : Fail(printed.error());
 }
 
 Result<std::string> CompareText(const std::string& answer, const std::string& format) {

@@ -93,11 +93,11 @@ Result<void> Daemon::StartSampling() {
   }
   ASSIGN_OR_RETURN(auto supervisor, Supervisor::Create(config_.services, options, clock_));
   supervisor_ = std::move(supervisor);
+  AnalysisPast past = ReadPast();
+  baseline_.Publish(std::make_shared<const std::optional<Baseline>>(past.baseline));
   started_ = true;
   events_ = std::make_unique<EventRecorder>(
       *supervisor_, [this](HistoryEvent event) { history_->PushEvent(std::move(event)); });
-  AnalysisPast past = ReadPast();
-  baseline_.Publish(std::make_shared<const std::optional<Baseline>>(past.baseline));
   recorder_ = std::make_unique<Recorder>(
       config_.analysis, std::move(past),
       Recorder::Targets{registry_, ring_, *history_, snapshot_, alerts_, baseline_, *events_});
@@ -127,10 +127,17 @@ AnalysisPast Daemon::ReadPast() const {
   return {};
 }
 
+// Of two requests at once the later one wins, in the history as in memory.
 void Daemon::SetBaseline(std::optional<Baseline> baseline) {
+  const MutexLock lock(baseline_mutex_);
   history_->PushEvent({clock_.Now().wall.time_since_epoch().count(), "baseline", "",
                        DumpJson(BaselineJson(baseline))});
   baseline_.Publish(std::make_shared<const std::optional<Baseline>>(std::move(baseline)));
+}
+
+Result<HistoryReader> Daemon::OpenHistory() const {
+  if (!started_) return Error{ErrorCode::kTransient, "", 0, "the daemon starts"};
+  return HistoryReader::Open(data_dir_->PathOf(kHistoryFile));
 }
 
 Result<RangeAnswer> Daemon::Range(const Selector& selector, const RangeWindow& window) const {
@@ -142,15 +149,13 @@ Result<RangeAnswer> Daemon::Range(const Selector& selector, const RangeWindow& w
       window.function != RangeFunction::kIncrease && window.function != RangeFunction::kRate;
   std::optional<HistoryReader> reader;
   if (!ring_is_enough) {
-    auto opened = HistoryReader::Open(data_dir_->PathOf(kHistoryFile));
-    if (!opened) return std::move(opened).error();
-    reader = std::move(*opened);
+    ASSIGN_OR_RETURN(reader, OpenHistory());
   }
   return QueryRange(selector, window, &ring_, reader ? &*reader : nullptr);
 }
 
 Result<SeriesAnswer> Daemon::Series(const Selector* selector) const {
-  ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Open(data_dir_->PathOf(kHistoryFile)));
+  ASSIGN_OR_RETURN(HistoryReader reader, OpenHistory());
   return QuerySeries(reader, selector);
 }
 
@@ -161,15 +166,13 @@ std::optional<StorageStatus> Daemon::Storage() const {
 }
 
 Result<std::vector<HistoryEvent>> Daemon::Events(const TimeSpan& span, size_t limit) const {
-  if (!started_) return Error{ErrorCode::kTransient, "", 0, "the daemon starts"};
-  ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Open(data_dir_->PathOf(kHistoryFile)));
+  ASSIGN_OR_RETURN(HistoryReader reader, OpenHistory());
   return QueryEvents(reader, span.since.time_since_epoch().count(),
                      span.until.time_since_epoch().count(), limit);
 }
 
 Result<IdleReport> Daemon::Idle(const IdleWindow& window) const {
-  if (!started_) return Error{ErrorCode::kTransient, "", 0, "the daemon starts"};
-  ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Open(data_dir_->PathOf(kHistoryFile)));
+  ASSIGN_OR_RETURN(HistoryReader reader, OpenHistory());
   return QueryIdleReport(window, &ring_, reader);
 }
 

@@ -64,15 +64,19 @@ class Daemon {
   Result<SeriesAnswer> Series(const Selector* selector) const;
   AnalysisPast ReadPast() const;
   void SetBaseline(std::optional<Baseline> baseline);
+  // A reader of the history; kTransient while the daemon starts.
+  Result<HistoryReader> OpenHistory() const;
   Result<std::vector<HistoryEvent>> Events(const TimeSpan& span, size_t limit) const;
   Result<IdleReport> Idle(const IdleWindow& window) const;
 
-  std::atomic<bool> started_ = false;  // the supervisor is there, for the HTTP workers
+  // All that HTTP workers use is there: history, past, supervisor.
+  std::atomic<bool> started_ = false;
   const Config config_;
   const MachineRoots roots_;
   const ConfigLoader load_config_;
   const SdNotify& manager_;
   Mutex reload_mutex_;
+  Mutex baseline_mutex_;
   const RealClock clock_;
   SeriesRegistry registry_;
   Ring ring_;

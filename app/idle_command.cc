@@ -1,26 +1,27 @@
 #include "app/idle_command.h"
 
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <vector>
 
-#include "app/database_path.h"
 #include "app/energy_text.h"
 #include "app/exit_code.h"
 #include "app/http_client.h"
+#include "app/idle_report_source.h"
+#include "app/output_file.h"
 #include "app/tables.h"
 #include "base/duration.h"
-#include "exporters/api_answers.h"
-#include "exporters/idle_report.h"
-#include "storage/history_reader.h"
+#include "exporters/json_views.h"
 
 namespace idlewatt {
 namespace {
 
 constexpr const char* kUnknown = "-";
+constexpr int kMostRows = 2000;  // of a report
 
 std::string Number(double value, const char* format) {
   std::array<char, 64> text{};
@@ -243,26 +244,26 @@ std::string StepOf(const IdlePowerView& view) {
   return view.by == "hour" ? "1h" : view.by == "day" ? "1d" : "";
 }
 
-Result<std::string> ReportFromDaemon(const QueryIdlePowerArguments& arguments) {
-  std::string path =
-      "/api/v1/idle?since=" + UrlEncode(arguments.since) + "&until=" + UrlEncode(arguments.until);
-  const std::string step = StepOf(arguments.view);
-  if (!step.empty()) path += "&step=" + step;
-  return HttpGet(arguments.http, path);
+// The report would name a step that fits, which this command does not take.
+Result<void> CheckRows(const QueryIdlePowerArguments& arguments) {
+  const std::string& by = arguments.view.by;
+  if (by == "service") return {};
+  const WallTime now = RealClock().Now().wall;
+  ASSIGN_OR_RETURN(const WallTime since, ParseTime(arguments.since, now));
+  ASSIGN_OR_RETURN(const WallTime until, ParseTime(arguments.until, now));
+  if (until - since < kMostRows * std::chrono::hours(by == "day" ? 24 : 1)) return {};
+  return Error{ErrorCode::kInvalid, "--by " + by, 0,
+               "makes " + std::to_string(kMostRows) + " rows or more: ask for " +
+                   (by == "hour" ? "--by day or " : "") + "a shorter time"};
 }
 
-Result<std::string> ReportFromFile(const QueryIdlePowerArguments& arguments) {
-  const WallTime now = RealClock().Now().wall;
-  IdleWindow window{now, now, {}, now};
-  ASSIGN_OR_RETURN(window.since, ParseTime(arguments.since, now));
-  ASSIGN_OR_RETURN(window.until, ParseTime(arguments.until, now));
-  if (const std::string step = StepOf(arguments.view); !step.empty()) {
-    ASSIGN_OR_RETURN(window.step, ParseDuration(step));
+Result<std::string> ReportOf(const QueryIdlePowerArguments& arguments) {
+  RETURN_IF_ERROR(CheckRows(arguments));
+  const std::string step = StepOf(arguments.view);
+  if (arguments.db.empty()) {
+    return IdleReportFromDaemon(arguments.http, arguments.since, arguments.until, step);
   }
-  ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Open(arguments.db));
-  ASSIGN_OR_RETURN(const IdleReport report, QueryIdleReport(window, nullptr, reader));
-  WarnOf(arguments.db, reader, report.damaged_rows);
-  return DumpJson(IdleReportJson(report));
+  return IdleReportFromFile(arguments.db, arguments.since, arguments.until, step);
 }
 
 }  // namespace
@@ -278,13 +279,12 @@ Result<std::string> IdlePowerText(const std::string& answer, const IdlePowerView
 }
 
 int QueryIdlePowerCommand(const QueryIdlePowerArguments& arguments) {
-  const Result<std::string> report =
-      arguments.db.empty() ? ReportFromDaemon(arguments) : ReportFromFile(arguments);
+  const Result<std::string> report = ReportOf(arguments);
   if (!report) return Fail(report.error());
   const Result<std::string> text = IdlePowerText(*report, arguments.view);
   if (!text) return Fail(text.error());
-  std::fputs(text->c_str(), stdout);
-  return kExitDone;
+  const Result<void> printed = PrintText(*text);
+  return printed ? kExitDone : Fail(printed.error());
 }
 
 }  // namespace idlewatt

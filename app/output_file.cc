@@ -1,31 +1,56 @@
 #include "app/output_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <utility>
 
 namespace idlewatt {
+namespace {
+
+// Of a file that is new. umask() tells only by a change; commands write with one thread.
+mode_t UsualMode() {
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  return 0666 & ~mask;
+}
+
+}  // namespace
 
 Result<OutputFile> OutputFile::Open(const std::string& path) {
   OutputFile output;
   if (path.empty()) return output;
   std::error_code ignored;
-  const auto kind = std::filesystem::status(path, ignored).type();
-  output.path_ = path;
-  if (kind == std::filesystem::file_type::regular) {  // not the link to it is replaced
-    output.path_ = std::filesystem::canonical(path, ignored).string();
+  const auto status = std::filesystem::status(path, ignored);
+  const bool is_regular = status.type() == std::filesystem::file_type::regular;
+  output.path_ = is_regular  // not the link to it is replaced
+                     ? std::filesystem::canonical(path, ignored).string()
+                     : path;
+  if (!is_regular && status.type() != std::filesystem::file_type::not_found) {
+    output.fd_.reset(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!output.fd_) return ErrnoError(errno, path, "cannot write");
+    return output;
   }
-  const bool is_plain =
-      kind == std::filesystem::file_type::regular || kind == std::filesystem::file_type::not_found;
-  if (is_plain) output.unfinished_ = output.path_ + ".part";
-  const std::string& opened = is_plain ? output.unfinished_ : output.path_;
-  output.fd_.reset(::open(opened.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (!output.fd_) return ErrnoError(errno, opened, "cannot write");
+  RETURN_IF_ERROR(output.Create());
+  const auto kept = static_cast<mode_t>(status.permissions()) & 0777;
+  if (::fchmod(output.fd_.get(), is_regular ? kept : UsualMode()) != 0) {
+    return ErrnoError(errno, output.unfinished_, "cannot set the mode");
+  }
   return output;
+}
+
+// In the folder of the target, so that it can take its name; under one that nobody else has.
+Result<void> OutputFile::Create() {
+  std::string name = path_ + ".part-XXXXXX";
+  fd_.reset(::mkostemp(name.data(), O_CLOEXEC));
+  if (!fd_) return ErrnoError(errno, path_, "cannot write");
+  unfinished_ = name;
+  return {};
 }
 
 OutputFile::OutputFile(OutputFile&& other) noexcept
@@ -57,6 +82,11 @@ Result<void> OutputFile::Finish() {
   }
   unfinished_.clear();
   return {};
+}
+
+Result<void> PrintText(std::string_view text) {
+  ASSIGN_OR_RETURN(OutputFile output, OutputFile::Open(""));
+  return output.Write(text);
 }
 
 }  // namespace idlewatt

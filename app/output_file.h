@@ -9,9 +9,10 @@
 namespace idlewatt {
 
 // Where a command writes: standard output, or a file that has its name only once it is whole. What
-// is not finished leaves nothing behind, and a file that was there stays as it was.
+// is not finished leaves nothing behind, and a file that was there stays as it was; the one that
+// takes its place has its mode.
 // Threads: one.
-// Owns:    the unfinished file, FILE.part.
+// Owns:    the unfinished file, FILE.part-XXXXXX.
 class OutputFile {
  public:
   // An empty `path` is standard output. A device or a pipe is written to as it is.
@@ -27,10 +28,14 @@ class OutputFile {
 
  private:
   OutputFile() = default;
+  Result<void> Create();
 
   std::string path_;        // empty: standard output
   std::string unfinished_;  // what is written has this name until it is whole
   UniqueFd fd_;
 };
+
+// To standard output; for a command whose answer is one text.
+Result<void> PrintText(std::string_view text);
 
 }  // namespace idlewatt

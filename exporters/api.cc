@@ -50,7 +50,7 @@ HttpResponse Range(const ApiSources& sources, const HttpRequest& request) {
   const Result<RangeWindow> window = WindowOf(request, sources.clock.Now().wall);
   if (!window) return BadRequest(window.error());
   const auto answer = sources.range(*selector, *window);
-  if (!answer) return BadRequest(answer.error());
+  if (!answer) return Refused(answer.error());
   Json body = WindowJson(*window);
   body["rolled_up"] = answer->rolled_up;
   body["damaged_rows"] = answer->damaged_rows;
@@ -68,7 +68,7 @@ HttpResponse SeriesList(const ApiSources& sources, const HttpRequest& request) {
     selector = std::move(*parsed);
   }
   const auto answer = sources.series(selector ? &*selector : nullptr);
-  if (!answer) return BadRequest(answer.error());
+  if (!answer) return Refused(answer.error());
   return JsonResponse(SeriesJson(*answer));
 }
 
@@ -97,7 +97,7 @@ HttpResponse PowerHistory(const ApiSources& sources, const HttpRequest& request)
   const Result<Selector> selector = Selector::Parse(metrics::kPowerWatts.name);
   if (!selector) return BadRequest(selector.error());
   auto answer = sources.range(*selector, *window);
-  if (!answer) return BadRequest(answer.error());
+  if (!answer) return Refused(answer.error());
   for (SeriesPoints& one : answer->series) {  // the newest
     if (one.points.size() <= *limit) continue;
     one.points.erase(one.points.begin(), one.points.end() - static_cast<std::ptrdiff_t>(*limit));
@@ -113,7 +113,7 @@ HttpResponse Events(const ApiSources& sources, const HttpRequest& request) {
   const Result<size_t> limit = NumberOf(request, "limit", kDefaultEvents, 1, kMostPoints);
   if (!limit) return BadRequest(limit.error());
   const auto events = sources.events(*span, *limit);
-  if (!events) return BadRequest(events.error());
+  if (!events) return Refused(events.error());
   return JsonResponse({{"since", FormatWallTime(span->since)},
                        {"until", FormatWallTime(span->until)},
                        {"events", EventsJson(*events)}});

@@ -37,6 +37,7 @@ struct ApiSources {
   std::function<std::string()> token;
   // Reads the configuration file again and applies it.
   std::function<Result<ReloadOutcome>()> reload;
+  // The following are kTransient while the daemon starts.
   // Points of a selector from ring and history.
   std::function<Result<RangeAnswer>(const Selector&, const RangeWindow&)> range;
   // Series of the history; all of them without a selector.

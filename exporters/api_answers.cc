@@ -1,5 +1,6 @@
 #include "exporters/api_answers.h"
 
+#include <algorithm>
 #include <string>
 
 #include "base/duration.h"
@@ -20,6 +21,11 @@ HttpResponse BadRequest(const Error& error) {
 }
 
 HttpResponse NotReady() { return HttpResponse::Error(503, "not_ready", "the daemon starts"); }
+
+HttpResponse Refused(const Error& error) {
+  if (error.code != ErrorCode::kTransient) return BadRequest(error);
+  return HttpResponse::Error(503, "not_ready", error.ToString());
+}
 
 Result<size_t> NumberOf(const HttpRequest& request, const std::string& parameter, size_t usual,
                         size_t least, size_t most) {
@@ -46,6 +52,17 @@ Result<TimeSpan> TimeSpanOf(const HttpRequest& request, WallTime now,
   if (span.until < span.since) {
     return Error{ErrorCode::kInvalid, "until", 0, "must not be before since"};
   }
+  return span;
+}
+
+Result<TimeSpan> PastPart(const std::string& name, TimeSpan span, WallTime now) {
+  const auto refused = [&name](const std::string& why) {
+    return Error{ErrorCode::kInvalid, name, 0, why};
+  };
+  if (span.until < span.since) return refused("ends before it begins");
+  if (span.until == span.since) return refused("is empty: it ends when it begins");
+  if (span.since >= now) return refused("has not begun yet");
+  span.until = std::min(span.until, now);
   return span;
 }
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <string>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -16,6 +17,8 @@ HttpResponse JsonResponse(const Json& body);
 HttpResponse BadRequest(const Error& error);
 // 503, while the daemon is not up yet.
 HttpResponse NotReady();
+// Why there is no answer: 503 for what may work later, else 400.
+HttpResponse Refused(const Error& error);
 
 // A text of JSON; what is not valid UTF-8 must not spoil it.
 std::string DumpJson(const Json& json);
@@ -32,5 +35,10 @@ struct TimeSpan {
 // kInvalid when they are not times, or the wrong way round.
 Result<TimeSpan> TimeSpanOf(const HttpRequest& request, WallTime now,
                             std::chrono::milliseconds usual = std::chrono::hours(1));
+
+// The part of `span` that is over at `now`: what is to come was not watched and is no gap.
+// kInvalid, with `name` as the subject, when the span is empty, ends before it begins or has not
+// begun.
+Result<TimeSpan> PastPart(const std::string& name, TimeSpan span, WallTime now);
 
 }  // namespace idlewatt

@@ -27,6 +27,11 @@ Result<std::vector<Point>> ByMinute(const ApiSources& sources, const Metric& met
   window.function = function;
   window.max_points = std::numeric_limits<size_t>::max();
   ASSIGN_OR_RETURN(RangeAnswer answer, sources.range(selector, window));
+  if (answer.rolled_up) {  // an hour would count as one minute
+    return Error{ErrorCode::kInvalid, "baseline", 0,
+                 "the measurements of a part of this time were deleted, and only its hours are "
+                 "known: name a later time"};
+  }
   if (answer.series.empty()) return std::vector<Point>();
   return std::move(answer.series.front().points);
 }
@@ -102,7 +107,7 @@ HttpResponse SetBaseline(const ApiSources& sources, const HttpRequest& request) 
   Result<Wish> wish = WishOf(request, sources.clock.Now().wall);
   if (!wish) return BadRequest(wish.error());
   Result<Baseline> baseline = Measure(sources, wish->span);
-  if (!baseline) return BadRequest(baseline.error());
+  if (!baseline) return Refused(baseline.error());
   baseline->name = std::move(wish->name);
   sources.set_baseline(*baseline);
   return JsonResponse(BaselineJson(*baseline));

@@ -1,6 +1,8 @@
 #include "exporters/compare.h"
 
 #include <algorithm>
+#include <array>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -24,21 +26,32 @@ using std::chrono::seconds;
 constexpr double kHoursPerDay = 24;
 constexpr double kSecondsPerHour = 3600;
 
-// What is compared, of the machine or of a service.
+// Of a longer window a sample is longer, so that an answer stays small.
+constexpr int64_t kMostSamples = 45'000;
+
+// What is compared: the average of a gauge, or what counters grew for each second that was watched.
 struct Quantity {
   std::string name;
   std::string unit;
   std::string selector;  // its series are summed
-  RangeFunction function = RangeFunction::kUsual;
-  bool is_power = false;  // has a row of energy too
+  bool of_counters = false;
+  std::string joules{};  // what a row of energy is made from; empty: it has none
 };
 
-// A quantity in one window.
+// The machine or a service.
+struct Subject {
+  std::string service;  // empty: the machine
+  std::string seconds;  // counts for how long it was watched
+  std::vector<Quantity> quantities;
+};
+
+// By the begin of the step.
+using Values = std::map<int64_t, double>;
+
+// A quantity in one window: samples in the order of time, and for how many seconds each stands.
 struct Measured {
-  std::vector<double> samples;  // of equal weight, by time
-  double seconds = 0;           // of the window, for which they stand
-  milliseconds step{0};
-  size_t damaged_rows = 0;
+  std::vector<double> samples;
+  std::vector<double> seconds;
 };
 
 std::string SelectorOf(const Metric& metric, const std::string& matchers) {
@@ -54,74 +67,60 @@ std::string ServiceMatcher(const std::string& service) {
   return out + "\"";
 }
 
-std::vector<Quantity> QuantitiesOfMachine() {
-  return {{"power", "W", std::string(metrics::kHostPowerWatts.name), RangeFunction::kUsual, true},
-          {"CPU", "CPUs", SelectorOf(metrics::kHostCpuSeconds, R"(mode!~"idle|iowait")"),
-           RangeFunction::kRate}};
+Subject Machine() {
+  return {"",
+          std::string(metrics::kHostActivitySeconds.name),
+          {{"power", "W", std::string(metrics::kHostPowerWatts.name), false,
+            std::string(metrics::kHostEnergyJoules.name)},
+           {"CPU", "CPUs", SelectorOf(metrics::kHostCpuSeconds, R"(mode!~"idle|iowait")"), true}}};
 }
 
-std::vector<Quantity> QuantitiesOfService(const std::string& service) {
+Subject Service(const std::string& service) {
   const std::string matcher = ServiceMatcher(service);
-  return {
-      {"power", "W", SelectorOf(metrics::kServicePowerWatts, matcher), RangeFunction::kUsual, true},
-      {"CPU", "CPUs", SelectorOf(metrics::kServiceCpuSeconds, matcher), RangeFunction::kRate},
-      {"memory", "bytes", SelectorOf(metrics::kServiceMemoryBytes, matcher)}};
+  return {service,
+          SelectorOf(metrics::kServiceActivitySeconds, matcher),
+          {{"power", "W", SelectorOf(metrics::kServicePowerWatts, matcher), false,
+            SelectorOf(metrics::kServiceEnergyJoules, matcher)},
+           {"CPU", "CPUs", SelectorOf(metrics::kServiceCpuSeconds, matcher), true},
+           {"memory", "bytes", SelectorOf(metrics::kServiceMemoryBytes, matcher)}}};
 }
 
-// Some hundred to some thousand steps, so that an answer stays small.
-milliseconds StepFor(milliseconds length) {
+milliseconds LengthOf(const TimeSpan& span) { return span.until - span.since; }
+
+// Some hundred to some thousand steps.
+milliseconds UsualStep(milliseconds length) {
   if (length >= hours(24 * 90)) return hours(24);
   if (length >= hours(24 * 3)) return hours(1);
   if (length >= hours(1)) return minutes(1);
   return length >= minutes(10) ? seconds(10) : seconds(1);
 }
 
-milliseconds LengthOf(const TimeSpan& span) { return span.until - span.since; }
-
-// For how long samples at these times stand, each for the usual distance from one to the next: a
-// measurement may come less often than once a step, and where there is none, time does not count.
-milliseconds TimeCovered(const std::map<int64_t, double>& samples, milliseconds step,
-                         milliseconds length) {
-  std::vector<int64_t> gaps;
-  for (auto it = samples.begin(); it != samples.end() && std::next(it) != samples.end(); ++it) {
-    gaps.push_back(std::next(it)->first - it->first);
+// One for both windows, or what comes and goes within a step would look like a change: that which
+// is usual for the shorter, unless the longer one has too many of it.
+milliseconds StepFor(const CompareRequest& request) {
+  const auto [shorter, longer] = std::minmax({LengthOf(request.before), LengthOf(request.after)});
+  constexpr std::array<milliseconds, 4> kSteps{seconds(1), seconds(10), minutes(1), hours(1)};
+  for (const milliseconds step : kSteps) {
+    if (step >= UsualStep(shorter) && longer / step <= kMostSamples) return step;
   }
-  int64_t usual = step.count();
-  if (!gaps.empty()) {
-    const auto middle = gaps.begin() + static_cast<std::ptrdiff_t>(gaps.size() / 2);
-    std::nth_element(gaps.begin(), middle, gaps.end());
-    const int64_t most = 2 * *middle;
-    const auto end =
-        std::partition(gaps.begin(), gaps.end(), [most](int64_t gap) { return gap <= most; });
-    usual = std::accumulate(gaps.begin(), end, int64_t{0}) / (end - gaps.begin());
-  }
-  return std::min(length, milliseconds(usual * static_cast<int64_t>(samples.size())));
+  return hours(24);
 }
 
-Result<RangeAnswer> PointsOf(const Quantity& quantity, const TimeSpan& span, milliseconds step,
-                             const RangeSource& range) {
-  ASSIGN_OR_RETURN(const Selector selector, Selector::Parse(quantity.selector));
-  RangeWindow window{span.since, span.until - milliseconds(1), step};
-  window.function = quantity.function;
-  return range(selector, window);
+double Sum(const Values& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0,
+                         [](double sum, const auto& value) { return sum + value.second; });
 }
 
-Result<Measured> Measure(const Quantity& quantity, const TimeSpan& span, const RangeSource& range) {
+// Only time in which the machine or the service was watched counts, and each sample by how much of
+// its step that was: a PC that is off at night is not taken to be on.
+Measured MeasuredOf(const Quantity& quantity, const Values& values, const Values& watched) {
   Measured measured;
-  measured.step = StepFor(LengthOf(span));
-  ASSIGN_OR_RETURN(RangeAnswer answer, PointsOf(quantity, span, measured.step, range));
-  // Where roll-ups stand in for what was deleted, an hour must not weigh as little as a minute.
-  if (answer.rolled_up && measured.step < hours(1)) {
-    measured.step = hours(1);
-    ASSIGN_OR_RETURN(answer, PointsOf(quantity, span, measured.step, range));
+  for (const auto& [time_ms, value] : values) {
+    const auto step = watched.find(time_ms);
+    if (step == watched.end() || step->second <= 0) continue;
+    measured.samples.push_back(quantity.of_counters ? value / step->second : value);
+    measured.seconds.push_back(step->second);
   }
-  measured.damaged_rows = answer.damaged_rows;
-  std::map<int64_t, double> sums;  // by time
-  for (const SeriesPoints& series : answer.series) {
-    for (const Point& point : series.points) sums[point.time_ms] += point.value;
-  }
-  for (const auto& [time_ms, value] : sums) measured.samples.push_back(value);
-  measured.seconds = ToSeconds(TimeCovered(sums, measured.step, LengthOf(span)));
   return measured;
 }
 
@@ -143,7 +142,7 @@ using Estimate = std::optional<MeanEstimate>;
 
 Estimate EstimateOf(const Measured& measured) {
   if (measured.samples.empty()) return std::nullopt;
-  return EstimateMean(measured.samples);
+  return EstimateMean(measured.samples, measured.seconds);
 }
 
 // The same of a quantity that is `factor` times as large.
@@ -183,69 +182,42 @@ Json RowJson(const std::string& service, const std::string& quantity, const std:
 }
 
 // What was used in the window, as far as it was measured.
-Json WattHours(const Estimate& watts, const Measured& measured) {
-  return watts ? Json(watts->mean * measured.seconds / kSecondsPerHour) : Json(nullptr);
+Json WattHours(const Values& joules) {
+  return joules.empty() ? Json(nullptr) : Json(Sum(joules) / kSecondsPerHour);
 }
 
 // Gathers the rows of an answer and what all of them say of the windows.
 class CompareRun {
  public:
-  CompareRun(const CompareRequest& request, const RangeSource& range)
-      : request_(request), range_(range) {}
+  CompareRun(const CompareRequest& request, milliseconds step, const RangeSource& range)
+      : request_(request), step_(step), range_(range) {}
 
-  Result<void> Add(const std::string& service, const std::vector<Quantity>& quantities) {
-    for (const Quantity& quantity : quantities) RETURN_IF_ERROR(Add(service, quantity));
-    return {};
-  }
+  Result<void> Add(const Subject& subject);
+  // Some of what was read are roll-ups.
+  bool rolled_up() const { return rolled_up_; }
   Json Answer() const {
-    return {{"before", before_.ToJson(request_.before)},
-            {"after", after_.ToJson(request_.after)},
+    return {{"before", WindowJson(request_.before, before_seconds_)},
+            {"after", WindowJson(request_.after, after_seconds_)},
             {"service", request_.service.empty() ? Json(nullptr) : Json(request_.service)},
             {"note", Note()},
-            {"damaged_rows", std::max(before_.damaged_rows, after_.damaged_rows)},
+            {"damaged_rows", damaged_rows_},
             {"rows", rows_}};
   }
 
  private:
-  // Of all quantities that were read of a window, the best of each.
-  struct Window {
-    void See(const Measured& measured) {
-      seconds = std::max(seconds, measured.seconds);
-      step = std::max(step, measured.step);
-      damaged_rows = std::max(damaged_rows, measured.damaged_rows);
-    }
-    Json ToJson(const TimeSpan& span) const {
-      const double length = ToSeconds(LengthOf(span));
-      return {{"since", FormatWallTime(span.since)},
-              {"until", FormatWallTime(span.until)},
-              {"seconds", length},
-              {"step_seconds", ToSeconds(step)},
-              {"measured", seconds / length}};
-    }
-    double seconds = 0;
-    milliseconds step{0};
-    size_t damaged_rows = 0;
-  };
-
-  Result<void> Add(const std::string& service, const Quantity& quantity) {
-    ASSIGN_OR_RETURN(const Measured before, Measure(quantity, request_.before, range_));
-    ASSIGN_OR_RETURN(const Measured after, Measure(quantity, request_.after, range_));
-    before_.See(before);
-    after_.See(after);
-    if (!service.empty() && !(before.samples.empty() && after.samples.empty())) {
-      service_seen_ = true;
-    }
-    const Estimate a = EstimateOf(before);
-    const Estimate b = EstimateOf(after);
-    rows_.push_back(RowJson(service, quantity.name, quantity.unit, a, b));
-    if (!quantity.is_power) return {};
-    Json energy =
-        RowJson(service, "energy", "Wh/day", Scaled(a, kHoursPerDay), Scaled(b, kHoursPerDay));
-    energy["watt_hours"] = {{"before", WattHours(a, before)}, {"after", WattHours(b, after)}};
-    rows_.push_back(std::move(energy));
-    return {};
+  // The sum of what a selector means; of counters, what they grew.
+  Result<Values> Read(const std::string& selector, const TimeSpan& span, bool of_counters);
+  Result<Measured> Read(const Quantity& quantity, const TimeSpan& span, const Values& watched);
+  Result<void> Add(const std::string& service, const Quantity& quantity, const Values& before,
+                   const Values& after);
+  Json WindowJson(const TimeSpan& span, double watched) const {
+    const double length = ToSeconds(LengthOf(span));
+    return {{"since", FormatWallTime(span.since)},
+            {"until", FormatWallTime(span.until)},
+            {"seconds", length},
+            {"step_seconds", ToSeconds(step_)},
+            {"measured", std::min(1.0, watched / length)}};
   }
-
   Json Note() const {
     std::string note;
     const auto add = [&note](const std::string& sentence) {
@@ -267,11 +239,75 @@ class CompareRun {
   }
 
   const CompareRequest& request_;
+  const milliseconds step_;
   const RangeSource& range_;
   Json rows_ = Json::array();
-  Window before_, after_;
+  double before_seconds_ = 0, after_seconds_ = 0;  // for which the machine was watched
+  size_t damaged_rows_ = 0;
+  bool rolled_up_ = false;
   bool service_seen_ = false;
 };
+
+Result<Values> CompareRun::Read(const std::string& selector, const TimeSpan& span,
+                                bool of_counters) {
+  ASSIGN_OR_RETURN(const Selector parsed, Selector::Parse(selector));
+  RangeWindow window{span.since, span.until - milliseconds(1), step_};
+  window.function = of_counters ? RangeFunction::kIncrease : RangeFunction::kAverage;
+  window.max_points = std::numeric_limits<size_t>::max();  // the number of steps is limited
+  ASSIGN_OR_RETURN(const RangeAnswer answer, range_(parsed, window));
+  damaged_rows_ = std::max(damaged_rows_, answer.damaged_rows);
+  rolled_up_ = rolled_up_ || answer.rolled_up;
+  Values sums;
+  for (const SeriesPoints& series : answer.series) {
+    for (const Point& point : series.points) sums[point.time_ms] += point.value;
+  }
+  return sums;
+}
+
+Result<Measured> CompareRun::Read(const Quantity& quantity, const TimeSpan& span,
+                                  const Values& watched) {
+  ASSIGN_OR_RETURN(const Values values, Read(quantity.selector, span, quantity.of_counters));
+  return MeasuredOf(quantity, values, watched);
+}
+
+Result<void> CompareRun::Add(const Subject& subject) {
+  ASSIGN_OR_RETURN(const Values before, Read(subject.seconds, request_.before, true));
+  ASSIGN_OR_RETURN(const Values after, Read(subject.seconds, request_.after, true));
+  if (subject.service.empty()) {
+    before_seconds_ = Sum(before);
+    after_seconds_ = Sum(after);
+  }
+  for (const Quantity& quantity : subject.quantities) {
+    RETURN_IF_ERROR(Add(subject.service, quantity, before, after));
+  }
+  return {};
+}
+
+Result<void> CompareRun::Add(const std::string& service, const Quantity& quantity,
+                             const Values& before, const Values& after) {
+  ASSIGN_OR_RETURN(const Measured measured_before, Read(quantity, request_.before, before));
+  ASSIGN_OR_RETURN(const Measured measured_after, Read(quantity, request_.after, after));
+  const Estimate a = EstimateOf(measured_before);
+  const Estimate b = EstimateOf(measured_after);
+  if (!service.empty() && (a || b)) service_seen_ = true;
+  rows_.push_back(RowJson(service, quantity.name, quantity.unit, a, b));
+  if (quantity.joules.empty()) return {};
+  ASSIGN_OR_RETURN(const Values joules_before, Read(quantity.joules, request_.before, true));
+  ASSIGN_OR_RETURN(const Values joules_after, Read(quantity.joules, request_.after, true));
+  Json energy =
+      RowJson(service, "energy", "Wh/day", Scaled(a, kHoursPerDay), Scaled(b, kHoursPerDay));
+  energy["watt_hours"] = {{"before", WattHours(joules_before)}, {"after", WattHours(joules_after)}};
+  rows_.push_back(std::move(energy));
+  return {};
+}
+
+Result<CompareRun> RunWith(milliseconds step, const CompareRequest& request,
+                           const RangeSource& range) {
+  CompareRun run(request, step, range);
+  RETURN_IF_ERROR(run.Add(Machine()));
+  if (!request.service.empty()) RETURN_IF_ERROR(run.Add(Service(request.service)));
+  return run;
+}
 
 Result<CompareRequest> RequestOf(const HttpRequest& http, WallTime now) {
   CompareRequest request;
@@ -298,26 +334,25 @@ Result<TimeSpan> ParseTimeSpan(const std::string& name, std::string_view text, W
   TimeSpan span;
   ASSIGN_OR_RETURN(span.since, time(text.substr(0, dots)));
   ASSIGN_OR_RETURN(span.until, time(text.substr(dots + kDots.size())));
-  if (span.until <= span.since) {
-    return Error{ErrorCode::kInvalid, name, 0, InQuotes(text) + " ends before it begins"};
-  }
-  return span;
+  Result<TimeSpan> past = PastPart(name, span, now);
+  if (past.ok()) return past;
+  return Error{ErrorCode::kInvalid, name, 0, InQuotes(text) + " " + past.error().text};
 }
 
 Result<Json> CompareJson(const CompareRequest& request, const RangeSource& range) {
-  CompareRun run(request, range);
-  RETURN_IF_ERROR(run.Add("", QuantitiesOfMachine()));
-  if (!request.service.empty()) {
-    RETURN_IF_ERROR(run.Add(request.service, QuantitiesOfService(request.service)));
-  }
-  return run.Answer();
+  const milliseconds step = StepFor(request);
+  ASSIGN_OR_RETURN(const CompareRun run, RunWith(step, request, range));
+  if (!run.rolled_up() || step >= hours(1)) return run.Answer();
+  // Where roll-ups stand in for what was deleted, all samples are as long as those.
+  ASSIGN_OR_RETURN(const CompareRun by_hour, RunWith(hours(1), request, range));
+  return by_hour.Answer();
 }
 
 HttpResponse AnswerCompare(const ApiSources& sources, const HttpRequest& request) {
   const Result<CompareRequest> asked = RequestOf(request, sources.clock.Now().wall);
   if (!asked) return BadRequest(asked.error());
   const Result<Json> answer = CompareJson(*asked, sources.range);
-  return answer ? JsonResponse(*answer) : BadRequest(answer.error());
+  return answer ? JsonResponse(*answer) : Refused(answer.error());
 }
 
 }  // namespace idlewatt

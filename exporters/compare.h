@@ -14,8 +14,8 @@ namespace idlewatt {
 // The points of a selector, as QueryRange gives them, from wherever they are kept.
 using RangeSource = std::function<Result<RangeAnswer>(const Selector&, const RangeWindow&)>;
 
-// "SINCE..UNTIL", each as ParseTime takes it. kInvalid, with `name` as the subject, for anything
-// else and for what ends before it begins.
+// "SINCE..UNTIL", each as ParseTime takes it; of a span that is not over, what is. kInvalid, with
+// `name` as the subject, for anything else, and as PastPart.
 Result<TimeSpan> ParseTimeSpan(const std::string& name, std::string_view text, WallTime now);
 
 struct CompareRequest {

@@ -10,7 +10,8 @@ namespace {
 constexpr const char* kIdle = "/api/v1/idle";
 
 Result<IdleWindow> WindowOf(const HttpRequest& request, WallTime now) {
-  ASSIGN_OR_RETURN(const TimeSpan span, TimeSpanOf(request, now, std::chrono::hours(24)));
+  ASSIGN_OR_RETURN(const TimeSpan asked, TimeSpanOf(request, now, std::chrono::hours(24)));
+  ASSIGN_OR_RETURN(const TimeSpan span, PastPart("window", asked, now));
   IdleWindow window{span.since, span.until, {}, now};
   if (const auto step = request.Query("step")) {
     ASSIGN_OR_RETURN(window.step, ParseDuration(*step));
@@ -25,8 +26,7 @@ HttpResponse Idle(const ApiSources& sources, const HttpRequest& request) {
   const Result<IdleWindow> window = WindowOf(request, sources.clock.Now().wall);
   if (!window) return BadRequest(window.error());
   const Result<IdleReport> report = sources.idle(*window);
-  if (report) return JsonResponse(IdleReportJson(*report));
-  return report.error().code == ErrorCode::kTransient ? NotReady() : BadRequest(report.error());
+  return report ? JsonResponse(IdleReportJson(*report)) : Refused(report.error());
 }
 
 }  // namespace

@@ -148,6 +148,35 @@ TEST(ComparisonTest, WindowsMayHaveDifferentLengths) {
   EXPECT_LE(tally.Coverage(), 0.99);
 }
 
+TEST(ComparisonTest, SamplesMayStandForDifferentTimes) {
+  const MeanEstimate estimate =
+      EstimateMean(std::vector<double>{10, 20}, std::vector<double>{3, 1});
+  EXPECT_EQ(estimate.samples, 2U);
+  EXPECT_DOUBLE_EQ(estimate.mean, 12.5);
+  EXPECT_DOUBLE_EQ(EstimateMean(std::vector<double>(24, 7), std::vector<double>(24, 2)).mean, 7);
+
+  Series series(11);
+  std::mt19937 random(12);
+  std::uniform_real_distribution<double> uniform(0.2, 1);
+  Tally tally;
+  for (int i = 0; i < kRuns; ++i) {
+    const auto draw = [&] {
+      const std::vector<double> samples = series.Draw(60, 0);
+      std::vector<double> weights;
+      for (size_t j = 0; j < samples.size(); ++j) weights.push_back(uniform(random));
+      return EstimateMean(samples, weights);
+    };
+    const MeanEstimate before = draw();
+    const Comparison comparison = Compare(before, draw());
+    if (!comparison.interval) continue;
+    ++tally.given;
+    tally.held += comparison.interval->low <= 0 && comparison.interval->high >= 0 ? 1 : 0;
+  }
+  EXPECT_GT(tally.given, 0.8 * kRuns);
+  EXPECT_GE(tally.Coverage(), 0.93);
+  EXPECT_LE(tally.Coverage(), 0.99);
+}
+
 TEST(ComparisonTest, MoreIsTheOtherWayRound) {
   Series series(8);
   const std::vector<double> low = series.Draw(240, 0, 10);

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "base/text.h"
+#include "tests/support/answering_server.h"
+#include "tests/support/full_output.h"
 
 namespace idlewatt {
 namespace {
@@ -170,6 +172,16 @@ TEST(CompareTextTest, ANameDoesNotMoveTheCursor) {
 TEST(CompareTextTest, JsonIsPassedOn) {
   const Json answer = AnswerOf({PowerThatFell()});
   EXPECT_EQ(CompareText(answer.dump(), "json").value(), answer.dump(2) + "\n");
+}
+
+TEST(CompareCommandTest, WhatCannotBeWrittenIsAFailure) {
+  const AnsweringServer server("/api/v1/compare", AnswerOf({PowerThatFell()}).dump());
+  const CompareArguments arguments{"2h..1h", "1h..now", "", server.address(), ""};
+  for (const char* format : {"table", "json"}) {
+    CompareArguments one = arguments;
+    one.format = format;
+    EXPECT_EQ(WithFullOutput([&] { return CompareCommand(one); }), 1) << format;
+  }
 }
 
 TEST(CompareTextTest, AnythingElseIsRefused) {

@@ -11,6 +11,7 @@
 namespace idlewatt {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
 
 std::vector<std::string> Errors(const std::string& text) {
@@ -240,6 +241,16 @@ TEST(ConfigTest, WrongAlertRulesSayWhatToDo) {
   EXPECT_THAT(OnlyError("[[alert]]\nname = \"a\"\nmetric = \"x\"\n"), HasSubstr("critical"));
   EXPECT_THAT(OnlyError("[[alert]]\nname = \"a\"\nmetric = \"x\"\nwarning = 5\ncritical = 1\n"),
               HasSubstr("when = \"below\""));
+}
+
+TEST(ConfigTest, ALimitThatContradictsTheUsualOtherOneNamesIt) {
+  const std::string power = "[[alert]]\nbuiltin = \"IdlePower\"\n";
+  EXPECT_THAT(OnlyError(power + "warning = 20\n"),
+              EndsWith("is above the usual critical limit of 10: set critical too"));
+  EXPECT_THAT(OnlyError(power + "critical = 2.5\n"),
+              EndsWith("is below the usual warning limit of 5: set warning too"));
+  EXPECT_THAT(OnlyError(power + "warning = 20\ncritical = 15\n"),
+              EndsWith("must not be below warning"));
 }
 
 TEST(ConfigTest, TheFloorMayBeSetAndShared) {

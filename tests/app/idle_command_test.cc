@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <string>
+
+#include "tests/support/answering_server.h"
+#include "tests/support/full_output.h"
 
 namespace idlewatt {
 namespace {
@@ -164,6 +168,60 @@ TEST(IdlePowerTextTest, AnotherAnswerIsRefused) {
   report = Report();
   report["buckets"][0]["services"][0].erase("idle_joules");
   EXPECT_FALSE(IdlePowerText(report.dump(), {"hour", "", "csv"}));
+}
+
+QueryIdlePowerArguments ArgumentsFor(const AnsweringServer& server, const std::string& by) {
+  QueryIdlePowerArguments arguments;
+  arguments.view.by = by;
+  arguments.http = server.address();
+  return arguments;
+}
+
+TEST(QueryIdlePowerTest, HoursAndDaysAreAskedForAsSteps) {
+  const AnsweringServer server("/api/v1/idle", Report().dump());
+  const auto step = [&](const std::string& by) {
+    testing::internal::CaptureStdout();
+    EXPECT_EQ(QueryIdlePowerCommand(ArgumentsFor(server, by)), 0);
+    EXPECT_NE(testing::internal::GetCapturedStdout(), "");
+    return server.last_request().Query("step").value_or("");
+  };
+  EXPECT_EQ(step("service"), "");
+  EXPECT_EQ(step("hour"), "1h");
+  EXPECT_EQ(step("day"), "1d");
+}
+
+TEST(QueryIdlePowerTest, TooManyRowsNameWhatTheCommandTakes) {
+  const AnsweringServer server("/api/v1/idle", Report().dump());
+  const auto refused = [&](const std::string& by, const std::string& since) {
+    QueryIdlePowerArguments arguments = ArgumentsFor(server, by);
+    arguments.since = since;
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(QueryIdlePowerCommand(arguments), 1);
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(refused("hour", "90d"),
+            "idlewatt: --by hour: makes 2000 rows or more: ask for --by day or a shorter time\n");
+  EXPECT_EQ(refused("day", "2000d"),
+            "idlewatt: --by day: makes 2000 rows or more: ask for a shorter time\n");
+}
+
+TEST(QueryIdlePowerTest, AnEmptyWindowOfAFileIsRefused) {
+  QueryIdlePowerArguments arguments;
+  arguments.db = "/nonexistent";
+  arguments.since = "now";
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(QueryIdlePowerCommand(arguments), 1);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "idlewatt: window: is empty: it ends when it begins\n");
+}
+
+TEST(QueryIdlePowerTest, WhatCannotBeWrittenIsAFailure) {
+  const AnsweringServer server("/api/v1/idle", Report().dump());
+  for (const char* format : {"table", "json", "csv"}) {
+    QueryIdlePowerArguments arguments = ArgumentsFor(server, "service");
+    arguments.view.format = format;
+    EXPECT_EQ(WithFullOutput([&] { return QueryIdlePowerCommand(arguments); }), 1) << format;
+  }
 }
 
 }  // namespace

@@ -102,15 +102,23 @@ TEST_F(QueryTest, SeriesComeFromADaemonAndFromAFile) {
       << csv.output;
 }
 
-// Two hours of a machine, a sample a minute; in the second it draws 3 W less.
+// Two hours of a machine, a sample a minute, and one before; in the second it draws 3 W less.
 std::string TwoHoursOfPower(int64_t begin_seconds) {
-  std::string text = "# TYPE idlewatt_host_power_watts gauge\n";
-  for (int minute = 0; minute < 120; ++minute) {
-    const double watts = (minute < 60 ? 14.0 : 11.0) + 0.1 * (minute * 7 % 11 - 5);
-    text += "idlewatt_host_power_watts " + std::to_string(watts) + " " +
-            std::to_string(begin_seconds + minute * 60) + "\n";
+  std::string power = "# TYPE idlewatt_host_power_watts gauge\n";
+  std::string energy = "# TYPE idlewatt_host_energy_joules counter\n";
+  std::string watched = "# TYPE idlewatt_host_activity_seconds counter\n";
+  double joules = 0;
+  for (int minute = -1; minute < 120; ++minute) {
+    const double watts = (minute < 60 ? 14.0 : 11.0) + 0.1 * ((minute + 11) * 7 % 11 - 5);
+    joules += 60 * watts;
+    const std::string time = " " + std::to_string(begin_seconds + minute * 60) + "\n";
+    power += "idlewatt_host_power_watts " + std::to_string(watts) + time;
+    energy +=
+        "idlewatt_host_energy_joules_total{state=\"active\"} " + std::to_string(joules) + time;
+    watched += "idlewatt_host_activity_seconds_total{state=\"active\"} " +
+               std::to_string(60 * (minute + 1)) + time;
   }
-  return text + "# EOF\n";
+  return power + energy + watched + "# EOF\n";
 }
 
 TEST_F(QueryTest, CompareTellsWhatChangedFromAFile) {
@@ -130,7 +138,7 @@ TEST_F(QueryTest, CompareTellsWhatChangedFromAFile) {
   EXPECT_EQ(table.status->code, 0);
   EXPECT_TRUE(table.output.ends_with(
       "machine: 14.0 Wh measured before, 11.0 Wh after\n"
-      "The machine drew 3.00 W less (95 % interval 2.92 to 3.09 W, -21 %).\n"))
+      "The machine drew 3.00 W less (95 % interval 2.92 to 3.08 W, -21 %).\n"))
       << table.output;
   const auto json = nlohmann::json::parse(compare(first, second, "json").output, nullptr, false);
   ASSERT_TRUE(json.is_object());

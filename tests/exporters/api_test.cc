@@ -45,6 +45,7 @@ class ApiTest : public testing::Test {
   Result<RangeAnswer> Range(const Selector& selector, const RangeWindow& window) {
     asked_metric_ = selector.metric();
     asked_window_ = window;
+    if (history_error_) return *history_error_;
     SeriesPoints points;
     points.metric = selector.metric();
     points.labels = {{"domain", "package-0"}, {"source", "rapl"}};
@@ -56,6 +57,7 @@ class ApiTest : public testing::Test {
 
   Result<SeriesAnswer> Series(const Selector* selector) {
     asked_metric_ = selector == nullptr ? "" : selector->metric();
+    if (history_error_) return *history_error_;
     SeriesAnswer answer;
     answer.series.push_back({{1, {"a_total", {{"x", "y"}}}, MetricKind::kCounter, "joules"},
                              3,
@@ -68,12 +70,13 @@ class ApiTest : public testing::Test {
   Result<std::vector<HistoryEvent>> Events(const TimeSpan& span, size_t limit) {
     asked_window_ = RangeWindow{span.since, span.until};
     asked_limit_ = limit;
+    if (history_error_) return *history_error_;
     return events_;
   }
 
   Result<IdleReport> Idle(const IdleWindow& window) {
     asked_idle_ = window;
-    if (idle_error_) return *idle_error_;
+    if (history_error_) return *history_error_;
     IdleReport report;
     report.window = window;
     report.sources = {"rapl"};
@@ -82,7 +85,7 @@ class ApiTest : public testing::Test {
 
   std::optional<StorageStatus> storage_;
   std::optional<IdleWindow> asked_idle_;
-  std::optional<Error> idle_error_;
+  std::optional<Error> history_error_;
   size_t asked_limit_ = 0;
   SnapshotMaker maker_;
   Slot<Snapshot> snapshot_;
@@ -248,6 +251,8 @@ TEST_F(ApiTest, TheIdleReportIsOfTheLastDayUnlessAskedElse) {
   EXPECT_EQ(asked_idle_->until - asked_idle_->since, std::chrono::hours(6 * 24));
   EXPECT_EQ(asked_idle_->until, clock_.Now().wall - std::chrono::hours(24));
   EXPECT_EQ(asked_idle_->step, std::chrono::hours(1));
+  EXPECT_EQ(Get("/api/v1/idle", {{"until", "2999-01-01"}}).status, 200);
+  EXPECT_EQ(asked_idle_->until, clock_.Now().wall) << "what is to come is not unwatched";
 }
 
 TEST_F(ApiTest, TheIdleReportRefusesWhatMakesNoSense) {
@@ -256,12 +261,34 @@ TEST_F(ApiTest, TheIdleReportRefusesWhatMakesNoSense) {
                              Query{{"since", "1h"}, {"until", "2h"}}}) {
     EXPECT_EQ(Get("/api/v1/idle", query).status, 400) << query.begin()->second;
   }
+  const auto message = [this](const Query& query) {
+    const HttpResponse response = Get("/api/v1/idle", query);
+    EXPECT_EQ(response.status, 400) << response.body;
+    return nlohmann::json::parse(response.body)["error"]["message"];
+  };
+  EXPECT_EQ(message({{"since", "now"}}), "window: is empty: it ends when it begins");
+  EXPECT_EQ(message({{"since", "2998-01-01"}, {"until", "2999-01-01"}}),
+            "window: has not begun yet");
   EXPECT_FALSE(asked_idle_.has_value());
   EXPECT_EQ(Get("/api/v1/idle/more").status, 404);
-  idle_error_ = Error{ErrorCode::kInvalid, "step", 0, "is negative"};
+  history_error_ = Error{ErrorCode::kInvalid, "step", 0, "is negative"};
   EXPECT_EQ(Get("/api/v1/idle").status, 400);
-  idle_error_ = Error{ErrorCode::kTransient, "", 0, "the daemon starts"};
-  EXPECT_EQ(Get("/api/v1/idle").status, 503);
+}
+
+TEST_F(ApiTest, WhatNeedsTheHistoryIs503WhileTheDaemonStarts) {
+  history_error_ = Error{ErrorCode::kTransient, "", 0, "the daemon starts"};
+  const std::map<std::string, std::map<std::string, std::string>> requests{
+      {"/api/v1/range", {{"metric", "m"}}},
+      {"/api/v1/compare", {{"before", "2h..1h"}, {"after", "1h..now"}}},
+      {"/api/v1/power/history", {}},
+      {"/api/v1/series", {}},
+      {"/api/v1/events", {}},
+      {"/api/v1/idle", {}}};
+  for (const auto& [path, query] : requests) {
+    const HttpResponse response = Get(path, query);
+    EXPECT_EQ(response.status, 503) << path;
+    EXPECT_EQ(nlohmann::json::parse(response.body)["error"]["message"], "the daemon starts");
+  }
 }
 
 }  // namespace

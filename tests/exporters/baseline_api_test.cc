@@ -33,7 +33,9 @@ class BaselineApiTest : public HistoryTest {
         .range = [this](const Selector& selector,
                         const RangeWindow& window) -> Result<RangeAnswer> {
           ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Open(db_path()));
-          return QueryRange(selector, window, nullptr, &reader);
+          ASSIGN_OR_RETURN(RangeAnswer answer, QueryRange(selector, window, nullptr, &reader));
+          answer.rolled_up = answer.rolled_up || rolled_up_;
+          return answer;
         },
         .series = {},
         .events = {},
@@ -89,6 +91,7 @@ class BaselineApiTest : public HistoryTest {
   Slot<Snapshot> snapshot_;
   Slot<std::vector<AlertStatus>> alerts_;
   std::optional<Baseline> baseline_;
+  bool rolled_up_ = false;  // roll-ups stand in for what was deleted
   HttpServer::Endpoints endpoints_;
   std::unique_ptr<HttpServer> server_;
   uint16_t port_ = 0;
@@ -153,6 +156,13 @@ TEST_F(BaselineApiTest, IdleMinutesWithoutKnownPowerDoNotCount) {
   }
   ASSERT_TRUE(history_->Flush());
   EXPECT_THAT(Refusal(R"({"name":"good"})"), HasSubstr("idle for 0 whole minutes with known"));
+}
+
+TEST_F(BaselineApiTest, HoursOfRollUpsAreNoMinutes) {
+  Record(0, 20, 8);
+  rolled_up_ = true;
+  EXPECT_THAT(Refusal(R"({"name":"good","since":"30d"})"),
+              HasSubstr("were deleted, and only its hours are known: name a later time"));
 }
 
 TEST_F(BaselineApiTest, WhatIsWrongIsToldAndChangesNothing) {

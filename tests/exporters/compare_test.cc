@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct Load {
   double service_gpu_watts = 1;
   double service_cpus = 0.25;
   double service_bytes = 1e9;
+  bool service_runs = true;
 };
 
 // A history of ticks every 15 s, read back from its file.
@@ -45,33 +47,53 @@ class CompareTest : public HistoryTest {
   double Noise() { return 1 + 0.05 * normal_(random_); }
 
   // `count` ticks from `begin_ms` on; values have 5 % of noise.
-  void Record(int64_t begin_ms, int count, const Load& load) {
-    const double seconds = static_cast<double>(kTickMs) / kSecondMs;
+  void Record(int64_t begin_ms, int count, const Load& load, int64_t tick_ms = kTickMs) {
+    const double seconds = static_cast<double>(tick_ms) / kSecondMs;
     for (int i = 0; i < count; ++i) {
+      const double watts = load.watts * Noise();
+      joules_ += watts * seconds;
+      watched_ += seconds;
       busy_ += load.cpus * seconds * Noise();
       idle_ += 3 * seconds;
-      service_user_ += load.service_cpus * seconds * Noise() / 2;
-      history_->Push(FrameAt(
-          begin_ms + i * kTickMs,
-          {{registry_.Intern(metrics::kHostPowerWatts, {}), load.watts * Noise()},
-           {registry_.Intern(metrics::kHostCpuSeconds, {"user"}), busy_},
-           {registry_.Intern(metrics::kHostCpuSeconds, {"idle"}), idle_},
-           {registry_.Intern(metrics::kHostCpuSeconds, {"iowait"}), idle_},
-           {registry_.Intern(metrics::kServicePowerWatts, {name_, "cpu"}),
-            load.service_cpu_watts * Noise()},
-           {registry_.Intern(metrics::kServicePowerWatts, {name_, "gpu"}), load.service_gpu_watts},
-           {registry_.Intern(metrics::kServicePowerWatts, {"other", "cpu"}), 100},
-           {registry_.Intern(metrics::kServiceCpuSeconds, {name_, "supervised", "user"}),
-            service_user_},
-           {registry_.Intern(metrics::kServiceCpuSeconds, {name_, "supervised", "system"}),
-            service_user_},
-           {registry_.Intern(metrics::kServiceMemoryBytes, {name_, "supervised"}),
-            load.service_bytes * Noise()}}));
+      std::vector<Sample> samples{
+          {registry_.Intern(metrics::kHostPowerWatts, {}), watts},
+          {registry_.Intern(metrics::kHostEnergyJoules, {"active"}), joules_},
+          {registry_.Intern(metrics::kHostActivitySeconds, {"active"}), watched_ / 4},
+          {registry_.Intern(metrics::kHostActivitySeconds, {"idle"}), 3 * watched_ / 4},
+          {registry_.Intern(metrics::kHostCpuSeconds, {"user"}), busy_},
+          {registry_.Intern(metrics::kHostCpuSeconds, {"idle"}), idle_},
+          {registry_.Intern(metrics::kHostCpuSeconds, {"iowait"}), idle_},
+          {registry_.Intern(metrics::kServicePowerWatts, {"other", "cpu"}), 100}};
+      if (load.service_runs) AddService(load, seconds, samples);
+      history_->Push(FrameAt(begin_ms + i * tick_ms, std::move(samples)));
       // The queue of the writer is short.
       if (i % 50 == 49 || i + 1 == count) {
         ASSERT_TRUE(history_->Flush().ok());
       }
     }
+  }
+  void AddService(const Load& load, double seconds, std::vector<Sample>& samples) {
+    const double cpu_watts = load.service_cpu_watts * Noise();
+    service_watched_ += seconds;
+    service_cpu_joules_ += cpu_watts * seconds;
+    service_gpu_joules_ += load.service_gpu_watts * seconds;
+    service_user_ += load.service_cpus * seconds * Noise() / 2;
+    const std::vector<Sample> all{
+        {registry_.Intern(metrics::kServicePowerWatts, {name_, "cpu"}), cpu_watts},
+        {registry_.Intern(metrics::kServicePowerWatts, {name_, "gpu"}), load.service_gpu_watts},
+        {registry_.Intern(metrics::kServiceEnergyJoules, {name_, "cpu", "idle"}),
+         service_cpu_joules_},
+        {registry_.Intern(metrics::kServiceEnergyJoules, {name_, "gpu", "idle"}),
+         service_gpu_joules_},
+        {registry_.Intern(metrics::kServiceActivitySeconds, {name_, "active"}), 0},
+        {registry_.Intern(metrics::kServiceActivitySeconds, {name_, "idle"}), service_watched_},
+        {registry_.Intern(metrics::kServiceCpuSeconds, {name_, "supervised", "user"}),
+         service_user_},
+        {registry_.Intern(metrics::kServiceCpuSeconds, {name_, "supervised", "system"}),
+         service_user_},
+        {registry_.Intern(metrics::kServiceMemoryBytes, {name_, "supervised"}),
+         load.service_bytes * Noise()}};
+    samples.insert(samples.end(), all.begin(), all.end());
   }
   void RecordHour(int64_t begin_ms, const Load& load) {
     Record(begin_ms, static_cast<int>(kHourMs / kTickMs), load);
@@ -104,7 +126,8 @@ class CompareTest : public HistoryTest {
  private:
   std::mt19937 random_{1};
   std::normal_distribution<double> normal_;
-  double busy_ = 0, idle_ = 0, service_user_ = 0;
+  double busy_ = 0, idle_ = 0, watched_ = 0, joules_ = 0;
+  double service_user_ = 0, service_watched_ = 0, service_cpu_joules_ = 0, service_gpu_joules_ = 0;
 };
 
 TEST_F(CompareTest, TellsWhatTheMachineSaves) {
@@ -185,7 +208,8 @@ TEST_F(CompareTest, AWindowEndsBeforeTheOtherBegins) {
   const TimeSpan before{At(kBeginMs), At(kBeginMs + 100 * kTickMs)};
   const TimeSpan after{before.until, At(kBeginMs + 200 * kTickMs)};
   const Json power = Row(Compare(before, after), "power");
-  EXPECT_EQ(power["samples"], Json({{"before", 100}, {"after", 100}}));
+  EXPECT_EQ(power["samples"], Json({{"before", 99}, {"after", 100}}))
+      << "for how long the first of all stands is not known";
 }
 
 TEST_F(CompareTest, NothingMeasuredIsNullAndTooLittleData) {
@@ -221,42 +245,95 @@ TEST_F(CompareTest, OddWindowsAreNoted) {
             "The window that is called \"after\" came first.");
 }
 
-TEST_F(CompareTest, LongWindowsTakeFewSamples) {
-  const auto step = [&](std::chrono::minutes length) {
-    return Compare({At(kBeginMs) - length, At(kBeginMs)},
-                   HourFrom(kBeginMs))["before"]["step_seconds"]
-        .get<double>();
+TEST_F(CompareTest, BothWindowsHaveTheStepOfTheShorter) {
+  using std::chrono::hours;
+  using std::chrono::minutes;
+  const auto step = [&](minutes before, minutes after) {
+    const Json answer =
+        Compare({At(kBeginMs) - before, At(kBeginMs)}, {At(kBeginMs), At(kBeginMs) + after});
+    EXPECT_EQ(answer["before"]["step_seconds"], answer["after"]["step_seconds"]);
+    return answer["before"]["step_seconds"].get<double>();
   };
   RecordHour(kBeginMs, {});
-  EXPECT_EQ(step(std::chrono::minutes(9)), 1);
-  EXPECT_EQ(step(std::chrono::minutes(59)), 10);
-  EXPECT_EQ(step(std::chrono::hours(71)), 60);
-  EXPECT_EQ(step(std::chrono::hours(73)), 3600);
-  EXPECT_EQ(step(std::chrono::hours(24 * 365)), 24 * 3600);
+  EXPECT_EQ(step(minutes(9), minutes(9)), 1);
+  EXPECT_EQ(step(minutes(59), minutes(59)), 10);
+  EXPECT_EQ(step(hours(71), hours(71)), 60);
+  EXPECT_EQ(step(hours(73), hours(73)), 3600);
+  EXPECT_EQ(step(hours(24 * 90), hours(24 * 365)), 24 * 3600);
+  EXPECT_EQ(step(hours(96), hours(24)), 60);
+  EXPECT_EQ(step(minutes(59), hours(24 * 365)), 3600) << "too many minutes";
+  EXPECT_EQ(step(hours(24 * 365 * 10), minutes(9)), 24 * 3600) << "too many hours";
+}
+
+// 60 W for four hours of each day.
+TEST_F(CompareTest, ThePcThatIsOffAtNightIsNotTakenToBeOn) {
+  constexpr int kDays = 180;
+  constexpr int64_t kDayMs = 24 * kHourMs;
+  constexpr int64_t kMidnightMs = kStartMs / kDayMs * kDayMs;
+  for (int day = 0; day < kDays; ++day) {
+    for (int hour = 9; hour < 13; ++hour) {  // a flush each, so that all becomes roll-ups
+      Record(kMidnightMs + day * kDayMs + hour * kHourMs, 2, {.watts = 60, .cpus = 1.5},
+             kHourMs / 2);
+    }
+  }
+  const WallTime middle = At(kMidnightMs + kDays / 2 * kDayMs);
+  const Json answer =
+      Compare({At(kMidnightMs), middle}, {middle, At(kMidnightMs + kDays * kDayMs)});
+  EXPECT_EQ(answer["before"]["step_seconds"], 24 * 3600);
+  constexpr double kHours = 3.5;  // of each day: what was before its first tick is not known
+  for (const char* window : {"before", "after"}) {
+    EXPECT_NEAR(answer[window]["measured"], kHours / 24, 0.005);
+    EXPECT_NEAR(Row(answer, "power")[window], 60, 1);
+    EXPECT_NEAR(Row(answer, "energy")["watt_hours"][window], 60 * kHours * kDays / 2, 500);
+    EXPECT_NEAR(Row(answer, "CPU")[window], 1.5, 0.05) << "not spread over the night";
+  }
+  EXPECT_EQ(Row(answer, "CPU")["verdict"], "no difference shown");
+}
+
+// One CPU for five minutes of each hour, as five days ago and today.
+TEST_F(CompareTest, AServiceThatComesAndGoesUsesAsMuchInALongWindowAsInAShortOne) {
+  constexpr int kHours = 4 * 24 + 8;
+  for (int hour = 0; hour < kHours; ++hour) {
+    const int64_t begin_ms = kBeginMs + hour * kHourMs;
+    Record(begin_ms, 5, {.service_cpus = 1}, 60 * kSecondMs);
+    Record(begin_ms + 5 * 60 * kSecondMs, 11, {.service_runs = false}, 300 * kSecondMs);
+  }
+  const WallTime middle = At(kBeginMs + 4 * 24 * kHourMs);
+  for (const auto after : {std::chrono::hours(8), std::chrono::hours(72)}) {
+    const Json cpu =
+        Row(Compare({At(kBeginMs), middle}, {middle, middle + after}, "llama"), "CPU", "llama");
+    EXPECT_NEAR(cpu["before"], 1, 0.1) << after.count();
+    EXPECT_NEAR(cpu["after"], 1, 0.1) << after.count();
+    EXPECT_NE(cpu["verdict"], "more") << after.count();
+  }
 }
 
 // An hour of a roll-up would else weigh as little as a minute that was measured.
-TEST(CompareJsonTest, RollUpsAreReadByTheHour) {
-  std::vector<std::chrono::milliseconds> steps;
-  const auto range = [&](const Selector&, const RangeWindow& window) -> Result<RangeAnswer> {
-    steps.push_back(window.step);
+TEST(CompareJsonTest, RollUpsAreReadByTheHourInBothWindows) {
+  std::set<std::chrono::milliseconds> steps;
+  const auto range = [&](const Selector& selector,
+                         const RangeWindow& window) -> Result<RangeAnswer> {
+    steps.insert(window.step);
     RangeAnswer answer;
     answer.rolled_up = window.since == At(kBeginMs);
     answer.damaged_rows = 2;
-    answer.series.push_back({"m", {}, MetricKind::kGauge, "", {{kBeginMs, 1}}});
+    const bool is_time = selector.metric() == metrics::kHostActivitySeconds.name;
+    answer.series.push_back({"m",
+                             {},
+                             MetricKind::kGauge,
+                             "",
+                             {{window.since.time_since_epoch().count(), is_time ? 3600.0 : 1}}});
     return answer;
   };
   const TimeSpan day{At(kBeginMs), At(kBeginMs + 24 * kHourMs)};
   const TimeSpan next{day.until, day.until + std::chrono::hours(24)};
   const Result<Json> answer = CompareJson({day, next, ""}, range);
   ASSERT_TRUE(answer.ok());
-  using std::chrono::hours;
-  using std::chrono::minutes;
-  EXPECT_THAT(steps,
-              ElementsAre(minutes(1), hours(1), minutes(1), minutes(1), hours(1), minutes(1)));
-  EXPECT_EQ((*answer)["before"]["step_seconds"], 3600);
-  EXPECT_EQ((*answer)["after"]["step_seconds"], 60);
-  EXPECT_NEAR((*answer)["before"]["measured"], 1.0 / 24, 1e-9);
+  EXPECT_THAT(steps, ElementsAre(std::chrono::minutes(1), std::chrono::hours(1)));
+  for (const char* window : {"before", "after"}) {
+    EXPECT_EQ((*answer)[window]["step_seconds"], 3600);
+    EXPECT_NEAR((*answer)[window]["measured"], 1.0 / 24, 1e-9);
+  }
   EXPECT_EQ((*answer)["damaged_rows"], 2);
 }
 
@@ -279,6 +356,7 @@ TEST(ParseTimeSpanTest, TakesTimesAsEverywhere) {
   ASSERT_TRUE(dates.ok()) << dates.error().ToString();
   EXPECT_EQ(FormatWallTime(dates->until), "2023-11-14T12:00:00.500Z");
   EXPECT_EQ(ParseTimeSpan("after", "1h..now", now)->until, now);
+  EXPECT_EQ(ParseTimeSpan("after", "1h..2999-01-01", now)->until, now) << "the rest is to come";
 }
 
 TEST(ParseTimeSpanTest, SaysWhatIsWrong) {
@@ -289,7 +367,9 @@ TEST(ParseTimeSpanTest, SaysWhatIsWrong) {
   EXPECT_EQ(refused("24h"), "before: \"24h\" is no window: write SINCE..UNTIL, as in \"48h..24h\"");
   EXPECT_EQ(refused(""), "before: \"\" is no window: write SINCE..UNTIL, as in \"48h..24h\"");
   EXPECT_EQ(refused("1h..2h"), "before: \"1h..2h\" ends before it begins");
-  EXPECT_EQ(refused("now..now"), "before: \"now..now\" ends before it begins");
+  EXPECT_EQ(refused("now..now"), "before: \"now..now\" is empty: it ends when it begins");
+  EXPECT_EQ(refused("2999-01-01..2999-01-02"),
+            "before: \"2999-01-01..2999-01-02\" has not begun yet");
   EXPECT_THAT(refused("2h..soon"), HasSubstr("soon"));
   EXPECT_THAT(refused("2h..soon"), HasSubstr("is not a time"));
   EXPECT_THAT(refused("..now"), HasSubstr("is not a time"));
