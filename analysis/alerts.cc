@@ -299,7 +299,7 @@ std::vector<AlertStatus> AlertEngine::Statuses() const {
           {alert.entered.boot,
            {rule.rule.name, subject.service, std::string(kSeverityNames[i]), alert.state,
             alert.entered.wall, alert.value, rule.thresholds[i].value_or(0), std::string(unit),
-            alert.text.summary, alert.text.advice}});
+            alert.text.summary, alert.text.advice, rule.rule.builtin}});
     }
   };
   for (const Rule& rule : rules_) {

@@ -52,6 +52,7 @@ struct AlertStatus {
   std::string unit;
   std::string summary;  // one sentence with the numbers
   std::string advice;
+  std::string builtin{};  // the condition of its rule; empty: of a metric
 };
 
 // Walks every alert through inactive -> pending -> firing -> resolved, in Prometheus' sense. One

@@ -3,41 +3,55 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "collector/idle_interval.h"
+#include "analysis/idle_time.h"
 
 namespace idlewatt {
 
 // What the joules of the window rest on.
 enum class MeterKind { kUnknown, kMeter, kModel, kMixed };
 
-// A service in the window. What is not known is nothing, never 0.
-struct ServiceUse {
-  std::string service;
-  std::optional<double> joules;           // active and idle
-  std::optional<double> idle_cpu_joules;  // of these, by the CPU while idle
-  std::optional<double> idle_seconds;
-  std::optional<double> start_seconds;  // what a start of it took, on average
-  std::vector<IdleInterval> intervals;  // whole ones that overlap the window
+// Joules, where they are known.
+struct StateJoules {
+  std::optional<double> active, idle;
+
+  // Of those that are known.
+  std::optional<double> Sum() const;
 };
 
-// An alert that began.
+// A service in the window. Seconds are those in which it was watched. What is not known is nothing,
+// never 0.
+struct ServiceUse {
+  std::string service;
+  std::string kind;  // "supervised", "watched" or "discovered"; empty: not known
+  std::optional<double> active_seconds, idle_seconds;
+  StateJoules joules;
+  std::map<std::string, StateJoules> components;
+  std::optional<double> start_seconds;  // what a start of it took, on average
+  IdleTime idle;                        // of its idle intervals
+};
+
+// An alert that began, once or more often.
 struct AlertFact {
-  std::string alert;    // the rule
+  std::string builtin;  // the condition of its rule
+  std::string alert;    // the name of its rule
   std::string service;  // empty: of the machine
-  std::string summary;
+  std::string summary;  // of the newest
   std::string advice;
+  int64_t times = 0;
 };
 
 struct IdleFacts {
-  int64_t since_ms = 0, until_ms = 0;  // the window, wall clock
-  double seconds = 0;                  // of it, watched
+  double seconds = 0;  // of the window, watched
   MeterKind meter = MeterKind::kUnknown;
+  // The joules of services hold some of the floor of the machine, which goes on without them.
+  bool floor_shared = false;
   std::vector<ServiceUse> services;
-  std::vector<AlertFact> alerts;  // oldest first
+  std::vector<AlertFact> alerts;  // one of each name and service; what fired last at the end
 };
 
 struct Recommendation {
@@ -55,15 +69,5 @@ struct Recommendation {
 
 // The most joules first.
 std::vector<Recommendation> Recommend(const IdleFacts& facts);
-
-// What unloading a service would have saved, each time after it was idle for so long.
-struct UnloadOutcome {
-  int minutes = 0;
-  double joules = 0;  // saved
-  int64_t loads = 0;  // how often it would have been loaded again, because it was used
-};
-// By the idle intervals of the window, the joules of each spread evenly over it. The first
-// `minutes` of each are still used.
-UnloadOutcome Unload(const ServiceUse& service, int minutes, int64_t since_ms, int64_t until_ms);
 
 }  // namespace idlewatt

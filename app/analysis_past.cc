@@ -124,6 +124,7 @@ std::optional<AlertStatus> AlertOf(const HistoryEvent& event) {
     alert.unit = json.at("unit");
     alert.summary = json.at("summary");
     alert.advice = json.at("advice");
+    alert.builtin = json.value("builtin", "");  // which older ones do not tell
     const Result<WallTime> since = ParseTime(json.at("since").get<std::string>(), {});
     if (!since) return std::nullopt;
     alert.since = *since;

@@ -171,8 +171,10 @@ Result<std::vector<HistoryEvent>> Daemon::Events(const TimeSpan& span, size_t li
                      span.until.time_since_epoch().count(), limit);
 }
 
-Result<IdleReport> Daemon::Idle(const IdleWindow& window) const {
+Result<IdleReport> Daemon::Idle(const IdleWindow& asked) const {
   ASSIGN_OR_RETURN(HistoryReader reader, OpenHistory());
+  IdleWindow window = asked;
+  window.floor_shared = config_.analysis.attribution.share_floor != FloorShare::kHost;
   return QueryIdleReport(window, &ring_, reader);
 }
 

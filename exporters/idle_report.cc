@@ -30,25 +30,10 @@ int64_t Milliseconds(WallTime time) { return time.time_since_epoch().count(); }
 
 void AddTo(std::optional<double>& sum, double value) { sum = sum.value_or(0) + value; }
 
-void AddTo(std::optional<double>& sum, const std::optional<double>& value) {
-  if (value) AddTo(sum, *value);
-}
-
-// Of the states "active" and "idle"; there is no other.
-void AddTo(StateJoules& sum, std::string_view state, double value) {
-  AddTo(state == "idle" ? sum.idle : sum.active, value);
-}
-
 std::optional<double> Quotient(const std::optional<double>& above,
                                const std::optional<double>& below) {
   if (!above || !below || *below <= 0) return std::nullopt;
   return *above / *below;
-}
-
-std::optional<double> Sum(const StateJoules& joules) {
-  std::optional<double> sum = joules.active;
-  AddTo(sum, joules.idle);
-  return sum;
 }
 
 std::string_view LabelOf(const Labels& labels, std::string_view name) {
@@ -73,6 +58,12 @@ Result<void> Check(const IdleWindow& window) {
   if (window.until < window.since) {
     return Error{ErrorCode::kInvalid, "range", 0, "ends before it begins"};
   }
+  if (window.until == window.since) {
+    return Error{ErrorCode::kInvalid, "range", 0, "is empty: it ends when it begins"};
+  }
+  if (window.now <= window.since) {
+    return Error{ErrorCode::kInvalid, "range", 0, "is empty: all of it is yet to come"};
+  }
   if (window.step.count() < 0) return Error{ErrorCode::kInvalid, "step", 0, "is negative"};
   if (window.step.count() == 0) return {};
   const milliseconds span = window.until - window.since;
@@ -80,32 +71,24 @@ Result<void> Check(const IdleWindow& window) {
   return TooManyBuckets(std::chrono::ceil<std::chrono::minutes>(span / (kMostBuckets - 1)));
 }
 
-Result<std::vector<Selector>> SelectorsOf(std::span<const std::string_view> metrics) {
-  std::vector<Selector> selectors;
-  for (const std::string_view metric : metrics) {
-    ASSIGN_OR_RETURN(Selector selector, Selector::Parse(metric));
-    selectors.push_back(std::move(selector));
-  }
-  return selectors;
-}
-
 // Of a service that was of several kinds, the one that says most of it.
 int RankOf(std::string_view kind) { return kind == "supervised" ? 2 : kind == "watched" ? 1 : 0; }
 
-// Adds what a counter of the machine grew; others add nothing.
-void AddTo(MachineUse& use, std::string_view metric, std::string_view state, double increase) {
-  if (metric == metrics::kHostEnergyJoules.name) {
-    AddTo(use.joules, state, increase);
-  } else if (metric == metrics::kHostActivitySeconds.name) {
-    AddTo(use.seconds, increase);
-    if (state == "idle") AddTo(use.idle_seconds, increase);
-  } else if (metric == metrics::kHostFloorJoules.name) {
-    AddTo(use.floor, increase);
-  } else if (metric == metrics::kUnattributedJoules.name) {
-    AddTo(use.unattributed, increase);
-  } else if (metric == metrics::kServiceEnergyJoules.name) {
-    AddTo(use.services, state, increase);
-  }
+// Of the states "active" and "idle"; there is no other.
+bool IsIdle(const SeriesPoints& series) { return LabelOf(series.labels, "state") == "idle"; }
+
+std::string ServiceOf(const SeriesPoints& series) {
+  return std::string(LabelOf(series.labels, "service"));
+}
+
+std::optional<double>& SumOf(StateJoules& joules, bool is_idle) {
+  return is_idle ? joules.idle : joules.active;
+}
+
+double IncreaseOf(const SeriesPoints& series) {
+  double increase = 0;
+  for (const Point& point : series.points) increase += point.value;
+  return increase;
 }
 
 class ReportBuilder {
@@ -119,83 +102,140 @@ class ReportBuilder {
     RETURN_IF_ERROR(AddIntervals());
     RETURN_IF_ERROR(AddAlerts());
     RETURN_IF_ERROR(AddServices());
-    AddRecommendations();
-    return {};
+    return AddRecommendations();
   }
 
  private:
+  // What becomes of the points of a counter.
+  struct Counter {
+    std::string_view metric;
+    void (ReportBuilder::*add)(const SeriesPoints&);
+  };
+
   Result<void> AddCounters();
-  void AddSeries(const SeriesPoints& series);
+  void AddServiceEnergy(const SeriesPoints& series);
+  void AddServiceSeconds(const SeriesPoints& series);
+  void AddHostEnergy(const SeriesPoints& series);
+  void AddHostSeconds(const SeriesPoints& series);
+  void AddHostFloor(const SeriesPoints& series);
+  void AddUnattributed(const SeriesPoints& series);
+  void AddDomain(const SeriesPoints& series);
+  void AddStartSeconds(const SeriesPoints& series);
+  void AddStarts(const SeriesPoints& series);
+  template <typename Field>
+  void AddToMachine(const SeriesPoints& series, Field field);
   void AddSources();
   Result<void> FillGaps();
   Result<void> AddIntervals();
   Result<void> AddAlerts();
   Result<void> AddKinds();
   Result<void> AddServices();
-  void AddRecommendations();
+  Result<void> AddRecommendations();
 
   IdleReport& report_;
   const Ring* ring_;
   HistoryReader& history_;
   std::map<int64_t, IdleReportBucket> buckets_;
-  std::map<std::string, ServiceIdleReport> services_;
+  std::map<std::string, ServiceUse> services_;
   std::vector<std::pair<std::string, std::string>> domains_;  // source, domain: that used energy
   struct Starts {
     std::optional<double> seconds, count;
   };
-  std::map<std::string, Starts> starts_;                        // by service
-  std::map<std::string, std::vector<IdleInterval>> intervals_;  // by service, whole ones
+  std::map<std::string, Starts> starts_;  // by service
 };
 
 Result<void> ReportBuilder::AddCounters() {
-  constexpr std::array kCounters{metrics::kServiceEnergyJoules.name,
-                                 metrics::kServiceActivitySeconds.name,
-                                 metrics::kHostEnergyJoules.name,
-                                 metrics::kHostActivitySeconds.name,
-                                 metrics::kHostFloorJoules.name,
-                                 metrics::kUnattributedJoules.name,
-                                 metrics::kEnergyJoules.name,
-                                 kStartSeconds,
-                                 kStarts};
-  ASSIGN_OR_RETURN(const std::vector<Selector> selectors, SelectorsOf(kCounters));
+  constexpr std::array kCounters{
+      Counter{metrics::kServiceEnergyJoules.name, &ReportBuilder::AddServiceEnergy},
+      Counter{metrics::kServiceActivitySeconds.name, &ReportBuilder::AddServiceSeconds},
+      Counter{metrics::kHostEnergyJoules.name, &ReportBuilder::AddHostEnergy},
+      Counter{metrics::kHostActivitySeconds.name, &ReportBuilder::AddHostSeconds},
+      Counter{metrics::kHostFloorJoules.name, &ReportBuilder::AddHostFloor},
+      Counter{metrics::kUnattributedJoules.name, &ReportBuilder::AddUnattributed},
+      Counter{metrics::kEnergyJoules.name, &ReportBuilder::AddDomain},
+      Counter{kStartSeconds, &ReportBuilder::AddStartSeconds},
+      Counter{kStarts, &ReportBuilder::AddStarts}};
+  std::vector<Selector> selectors;
+  for (const Counter& counter : kCounters) {
+    ASSIGN_OR_RETURN(Selector selector, Selector::Parse(counter.metric));
+    selectors.push_back(std::move(selector));
+  }
   RangeWindow window{report_.window.since, report_.window.until, report_.window.step};
   window.function = RangeFunction::kIncrease;
   window.max_points = std::numeric_limits<size_t>::max();  // the number of buckets is limited
   ASSIGN_OR_RETURN(const RangeAnswer answer, QueryRange(selectors, window, ring_, &history_));
   report_.damaged_rows = answer.damaged_rows;
-  for (const SeriesPoints& series : answer.series) AddSeries(series);
+  for (const SeriesPoints& series : answer.series) {
+    const auto counter = std::find_if(kCounters.begin(), kCounters.end(),
+                                      [&](const Counter& c) { return c.metric == series.metric; });
+    if (counter != kCounters.end()) (this->*counter->add)(series);
+  }
   AddSources();
   return {};
 }
 
-void ReportBuilder::AddSeries(const SeriesPoints& series) {
-  const std::string_view state = LabelOf(series.labels, "state");
-  const std::string service(LabelOf(series.labels, "service"));
-  const bool is_of_starts = series.metric == kStartSeconds || series.metric == kStarts;
-  double increase = 0;
+void ReportBuilder::AddServiceEnergy(const SeriesPoints& series) {
+  const bool is_idle = IsIdle(series);
+  const std::string service = ServiceOf(series);
+  AddToMachine(
+      series, [=](MachineUse & use) -> auto& { return SumOf(use.services, is_idle); });
   for (const Point& point : series.points) {
-    increase += point.value;
-    if (is_of_starts) continue;
-    IdleReportBucket& bucket = buckets_[point.time_ms];
-    AddTo(bucket.machine, series.metric, state, point.value);
-    AddTo(report_.machine, series.metric, state, point.value);
-    if (series.metric == metrics::kServiceEnergyJoules.name) {
-      AddTo(bucket.services[service], state, point.value);
-    }
+    AddTo(SumOf(buckets_[point.time_ms].services[service], is_idle), point.value);
   }
-  if (series.metric == metrics::kEnergyJoules.name && increase > 0) {
-    domains_.emplace_back(LabelOf(series.labels, "source"), LabelOf(series.labels, "domain"));
-  } else if (series.metric == metrics::kServiceEnergyJoules.name) {
-    AddTo(services_[service].joules, state, increase);
-    AddTo(services_[service].components[std::string(LabelOf(series.labels, "component"))], state,
-          increase);
-  } else if (series.metric == metrics::kServiceActivitySeconds.name) {
-    ServiceIdleReport& one = services_[service];
-    AddTo(state == "idle" ? one.idle_seconds : one.active_seconds, increase);
-  } else if (series.metric == kStartSeconds) {
-    AddTo(starts_[service].seconds, increase);
-  } else if (series.metric == kStarts) {
-    AddTo(starts_[service].count, increase);
+  ServiceUse& one = services_[service];
+  StateJoules& component = one.components[std::string(LabelOf(series.labels, "component"))];
+  AddTo(SumOf(one.joules, is_idle), IncreaseOf(series));
+  AddTo(SumOf(component, is_idle), IncreaseOf(series));
+}
+
+void ReportBuilder::AddServiceSeconds(const SeriesPoints& series) {
+  ServiceUse& one = services_[ServiceOf(series)];
+  AddTo(IsIdle(series) ? one.idle_seconds : one.active_seconds, IncreaseOf(series));
+}
+
+void ReportBuilder::AddHostEnergy(const SeriesPoints& series) {
+  const bool is_idle = IsIdle(series);
+  AddToMachine(
+      series, [=](MachineUse & use) -> auto& { return SumOf(use.joules, is_idle); });
+}
+
+void ReportBuilder::AddHostSeconds(const SeriesPoints& series) {
+  AddToMachine(
+      series, [](MachineUse & use) -> auto& { return use.seconds; });
+  if (!IsIdle(series)) return;
+  AddToMachine(
+      series, [](MachineUse & use) -> auto& { return use.idle_seconds; });
+}
+
+void ReportBuilder::AddHostFloor(const SeriesPoints& series) {
+  AddToMachine(
+      series, [](MachineUse & use) -> auto& { return use.floor; });
+}
+
+void ReportBuilder::AddUnattributed(const SeriesPoints& series) {
+  AddToMachine(
+      series, [](MachineUse & use) -> auto& { return use.unattributed; });
+}
+
+void ReportBuilder::AddDomain(const SeriesPoints& series) {
+  if (IncreaseOf(series) <= 0) return;
+  domains_.emplace_back(LabelOf(series.labels, "source"), LabelOf(series.labels, "domain"));
+}
+
+void ReportBuilder::AddStartSeconds(const SeriesPoints& series) {
+  AddTo(starts_[ServiceOf(series)].seconds, IncreaseOf(series));
+}
+
+void ReportBuilder::AddStarts(const SeriesPoints& series) {
+  AddTo(starts_[ServiceOf(series)].count, IncreaseOf(series));
+}
+
+// To one sum of the machine, in the buckets and in all.
+template <typename Field>
+void ReportBuilder::AddToMachine(const SeriesPoints& series, Field field) {
+  for (const Point& point : series.points) {
+    AddTo(field(buckets_[point.time_ms].machine), point.value);
+    AddTo(field(report_.machine), point.value);
   }
 }
 
@@ -232,30 +272,15 @@ Result<void> ReportBuilder::FillGaps() {
   return {};
 }
 
-// The part of each that lies in the window, what it used spread evenly over it.
 Result<void> ReportBuilder::AddIntervals() {
   const int64_t since_ms = Milliseconds(report_.window.since);
   const int64_t until_ms = Milliseconds(report_.window.until);
-  ASSIGN_OR_RETURN(std::vector<IdleInterval> intervals,
-                   QueryIntervals(history_, since_ms, until_ms));
-  for (IdleInterval& interval : intervals) {
-    if (interval.service.empty()) continue;  // the machine, which has counters of its own
-    const auto length = static_cast<double>(interval.end_ms - interval.start_ms);
-    const auto within = static_cast<double>(std::min(interval.end_ms, until_ms) -
-                                            std::max(interval.start_ms, since_ms));
-    ServiceIdleReport& service = services_[interval.service];
-    ++service.intervals;
-    service.longest_seconds = std::max(service.longest_seconds.value_or(0), within / 1000);
-    if (interval.cpu_seconds && length > 0) {
-      AddTo(service.cpu_seconds, *interval.cpu_seconds * within / length);
-      service.cpu_known_seconds += within / 1000;
-    }
-    if (interval.peak_rss_bytes) {
-      service.peak_memory_bytes =
-          std::max(service.peak_memory_bytes.value_or(0), *interval.peak_rss_bytes);
-    }
-    intervals_[interval.service].push_back(std::move(interval));
-  }
+  std::map<std::string, IdleTimeSum> sums;
+  const auto add = [&](const IdleInterval& interval) {
+    sums.try_emplace(interval.service, since_ms, until_ms).first->second.Add(interval);
+  };
+  RETURN_IF_ERROR(VisitIntervals(history_, since_ms, until_ms, add));
+  for (const auto& [service, sum] : sums) services_[service].idle = sum.time();
   return {};
 }
 
@@ -300,17 +325,19 @@ Result<void> ReportBuilder::AddKinds() {
 Result<void> ReportBuilder::AddServices() {
   // Counters of services that are long gone stand still.
   std::erase_if(services_, [](const auto& item) {
-    const ServiceIdleReport& one = item.second;
-    return one.intervals == 0 && Sum(one.joules).value_or(0) <= 0 &&
+    const ServiceUse& one = item.second;
+    return one.idle.intervals == 0 && one.joules.Sum().value_or(0) <= 0 &&
            one.active_seconds.value_or(0) + one.idle_seconds.value_or(0) <= 0;
   });
   RETURN_IF_ERROR(AddKinds());
   for (auto& [name, service] : services_) {
     service.service = name;
+    const Starts& starts = starts_[name];
+    service.start_seconds = Quotient(starts.seconds, starts.count);
     report_.services.push_back(std::move(service));
   }
   std::stable_sort(report_.services.begin(), report_.services.end(),
-                   [](const ServiceIdleReport& a, const ServiceIdleReport& b) {
+                   [](const ServiceUse& a, const ServiceUse& b) {
                      return a.joules.idle.value_or(-1) > b.joules.idle.value_or(-1);
                    });
   return {};
@@ -322,29 +349,23 @@ MeterKind MeterKindOf(std::string_view meter) {
   return meter.empty() ? MeterKind::kUnknown : MeterKind::kMeter;
 }
 
-void ReportBuilder::AddRecommendations() {
+// Advice counts all alerts of the window, not only those that the report tells.
+Result<void> ReportBuilder::AddRecommendations() {
   IdleFacts facts;
-  facts.since_ms = Milliseconds(report_.window.since);
-  facts.until_ms = Milliseconds(report_.window.until);
-  const auto window_ms = static_cast<double>(facts.until_ms - facts.since_ms);
+  const auto window_ms = static_cast<double>((report_.window.until - report_.window.since).count());
   facts.seconds = report_.machine.seconds.value_or(window_ms / 1000);
+  facts.floor_shared = report_.window.floor_shared;
   facts.meter = MeterKindOf(report_.Meter());
-  for (const ServiceIdleReport& one : report_.services) {
-    ServiceUse& use = facts.services.emplace_back();
-    use.service = one.service;
-    use.joules = Sum(one.joules);
-    const auto cpu = one.components.find("cpu");
-    if (cpu != one.components.end()) use.idle_cpu_joules = cpu->second.idle;
-    use.idle_seconds = one.idle_seconds;
-    const Starts& starts = starts_[one.service];
-    use.start_seconds = Quotient(starts.seconds, starts.count);
-    use.intervals = std::move(intervals_[one.service]);
-  }
-  for (const AlertRecord& alert : report_.alerts) {
-    if (alert.state != AlertStateName(AlertState::kFiring)) continue;
-    facts.alerts.push_back({alert.alert, alert.service, alert.summary, alert.advice});
+  facts.services = report_.services;
+  ASSIGN_OR_RETURN(const std::vector<FiredAlert> fired,
+                   QueryFiredAlerts(history_, Milliseconds(report_.window.since),
+                                    Milliseconds(report_.window.until)));
+  for (const FiredAlert& one : fired) {
+    facts.alerts.push_back(
+        {one.builtin, one.alert, one.service, one.summary, one.advice, one.times});
   }
   report_.recommendations = Recommend(facts);
+  return {};
 }
 
 Json OrNull(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
@@ -352,7 +373,7 @@ Json OrNull(const std::optional<double>& value) { return value ? Json(*value) : 
 Json TextOrNull(std::string_view text) { return text.empty() ? Json(nullptr) : Json(text); }
 
 Json MachineJson(const MachineUse& use) {
-  const std::optional<double> joules = Sum(use.joules);
+  const std::optional<double> joules = use.joules.Sum();
   return {{"joules", OrNull(joules)},
           {"mean_watts", OrNull(Quotient(joules, use.seconds))},
           {"idle_seconds", OrNull(use.idle_seconds)},
@@ -364,7 +385,8 @@ Json MachineJson(const MachineUse& use) {
           {"unattributed_joules", OrNull(use.unattributed)}};
 }
 
-Json ServiceJson(const ServiceIdleReport& service) {
+Json ServiceJson(const ServiceUse& service) {
+  const IdleTime& idle = service.idle;
   Json components = Json::object();
   for (const auto& [name, joules] : service.components) {
     components[name] = {{"active_joules", OrNull(joules.active)},
@@ -377,20 +399,19 @@ Json ServiceJson(const ServiceIdleReport& service) {
           {"active_joules", OrNull(service.joules.active)},
           {"idle_joules", OrNull(service.joules.idle)},
           {"idle_mean_watts", OrNull(Quotient(service.joules.idle, service.idle_seconds))},
-          {"idle_share", OrNull(Quotient(service.joules.idle, Sum(service.joules)))},
+          {"idle_share", OrNull(Quotient(service.joules.idle, service.joules.Sum()))},
           {"components", std::move(components)},
-          {"idle_cpu_seconds", OrNull(service.cpu_seconds)},
-          {"idle_cpu_ratio", OrNull(Quotient(service.cpu_seconds, service.cpu_known_seconds))},
-          {"peak_memory_bytes",
-           service.peak_memory_bytes ? Json(*service.peak_memory_bytes) : Json(nullptr)},
-          {"idle_intervals", service.intervals},
-          {"longest_idle_seconds", OrNull(service.longest_seconds)}};
+          {"idle_cpu_seconds", OrNull(idle.cpu_seconds)},
+          {"idle_cpu_ratio", OrNull(Quotient(idle.cpu_seconds, idle.cpu_known_seconds))},
+          {"peak_memory_bytes", idle.peak_bytes ? Json(*idle.peak_bytes) : Json(nullptr)},
+          {"idle_intervals", idle.intervals},
+          {"longest_idle_seconds", OrNull(idle.longest_seconds)}};
 }
 
 Json BucketJson(const IdleReportBucket& bucket) {
   std::vector<std::pair<std::string, StateJoules>> ranked;
   for (const auto& [name, joules] : bucket.services) {
-    if (Sum(joules).value_or(0) > 0) ranked.emplace_back(name, joules);
+    if (joules.Sum().value_or(0) > 0) ranked.emplace_back(name, joules);
   }
   std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) {
     return a.second.idle.value_or(0) > b.second.idle.value_or(0);
@@ -403,8 +424,8 @@ Json BucketJson(const IdleReportBucket& bucket) {
   }
   const MachineUse& use = bucket.machine;
   return {{"start", FormatWallTime(bucket.start)},
-          {"joules", OrNull(Sum(use.joules))},
-          {"mean_watts", OrNull(Quotient(Sum(use.joules), use.seconds))},
+          {"joules", OrNull(use.joules.Sum())},
+          {"mean_watts", OrNull(Quotient(use.joules.Sum(), use.seconds))},
           {"idle_joules", OrNull(use.services.idle)},
           {"active_joules", OrNull(use.services.active)},
           {"floor_joules", OrNull(use.floor)},
@@ -451,6 +472,7 @@ std::string_view IdleReport::Meter() const {
 
 Result<IdleReport> QueryIdleReport(IdleWindow window, const Ring* ring, HistoryReader& history) {
   RETURN_IF_ERROR(Check(window));
+  window.until = std::min(window.until, window.now);
   window.step = StepFor(window);
   IdleReport report;
   report.window = window;
@@ -471,7 +493,8 @@ Json IdleReportJson(const IdleReport& report) {
           {"step_seconds", static_cast<double>(window.step.count()) / 1000},
           {"buckets", ListJson(report.buckets, BucketJson)},
           {"recommendations", ListJson(report.recommendations, RecommendationJson)},
-          {"alerts", ListJson(report.alerts, AlertJson)}};
+          {"alerts", ListJson(report.alerts, AlertJson)},
+          {"damaged_rows", report.damaged_rows}};
 }
 
 }  // namespace idlewatt

@@ -24,26 +24,9 @@ struct IdleWindow {
   WallTime until;
   std::chrono::milliseconds step{0};  // 0: an hour below four days, else a day
   WallTime now;                       // when it is asked
-};
-
-// Joules, where they are known.
-struct StateJoules {
-  std::optional<double> active, idle;
-};
-
-// One service in the window. Seconds are those in which it was watched.
-struct ServiceIdleReport {
-  std::string service;
-  std::string kind;  // "supervised", "watched" or "discovered"; empty: not known
-  std::optional<double> active_seconds, idle_seconds;
-  StateJoules joules;
-  std::map<std::string, StateJoules> components;
-  // Of its idle intervals, as far as they lie in the window.
-  std::optional<double> cpu_seconds;
-  double cpu_known_seconds = 0;  // of these intervals, those whose CPU time is known
-  std::optional<int64_t> peak_memory_bytes;
-  int64_t intervals = 0;
-  std::optional<double> longest_seconds;
+  // Services bear the floor ([attribution] share_floor), which goes on without them. Not told by
+  // the history.
+  bool floor_shared = false;
 };
 
 // What the machine used in some time.
@@ -72,8 +55,8 @@ struct IdleReport {
   IdleWindow window;              // with the step that was chosen
   std::set<std::string> sources;  // whose energy was attributed
   MachineUse machine;
-  std::vector<ServiceIdleReport> services;  // most idle joules first
-  std::vector<IdleReportBucket> buckets;    // from the first to the last with any value
+  std::vector<ServiceUse> services;       // most idle joules first
+  std::vector<IdleReportBucket> buckets;  // from the first to the last with any value
   std::vector<Recommendation> recommendations;
   std::vector<AlertRecord> alerts;  // the newest 200, oldest first
   size_t damaged_rows = 0;          // of the history, skipped
@@ -85,8 +68,9 @@ struct IdleReport {
 // Makes the report from what analysis/metrics.h says was counted, of the history and, where frames
 // are not flushed yet, of `ring`, which may be null, and from the idle intervals of the history.
 // Hours and days that are over are read from roll-ups.
-// kInvalid for a window that ends before it begins, or for a step that makes more than 2,000
-// buckets; else as HistoryReader.
+// What is yet to come is left out of the window.
+// kInvalid for a window that is empty then or ends before it begins, or for a step that makes more
+// than 2,000 buckets; else as HistoryReader.
 Result<IdleReport> QueryIdleReport(IdleWindow window, const Ring* ring, HistoryReader& history);
 
 // As GET /api/v1/idle gives it: docs/api.md.

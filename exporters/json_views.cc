@@ -333,6 +333,7 @@ Json SensorsJson(const Snapshot& snapshot) {
 
 Json AlertJson(const AlertStatus& alert) {
   return {{"alert", alert.alert},
+          {"builtin", alert.builtin},
           {"service", alert.service},
           {"severity", alert.severity},
           {"state", AlertStateName(alert.state)},

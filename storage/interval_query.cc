@@ -10,7 +10,7 @@ namespace {
 // found by skipping to the next.
 constexpr const char* kBefore = R"sql(
 WITH RECURSIVE services(name) AS (
-  SELECT min(service) FROM idle_interval
+  SELECT min(service) FROM idle_interval WHERE service > ''
   UNION ALL
   SELECT (SELECT min(service) FROM idle_interval WHERE service > name)
   FROM services WHERE name IS NOT NULL),
@@ -30,31 +30,29 @@ WHERE end_ms > ?1 AND ?1 < ?2 ORDER BY start_ms, service
 constexpr const char* kWithin = R"sql(
 SELECT service, start_ms, end_ms, joules, avg_watts, cpu_seconds, peak_rss_bytes, reason
 FROM idle_interval INDEXED BY idle_interval_by_time
-WHERE start_ms >= ?1 AND start_ms < ?2 AND end_ms > ?1 ORDER BY start_ms, service
+WHERE start_ms >= ?1 AND start_ms < ?2 AND end_ms > ?1 AND service <> '' ORDER BY start_ms, service
 )sql";
 
 std::optional<double> NumberOf(const Statement& row, int column) {
   return row.IsNull(column) ? std::nullopt : std::optional(row.Double(column));
 }
 
-IdleInterval IntervalOf(const Statement& row) {
-  IdleInterval interval;
+void Read(const Statement& row, IdleInterval& interval) {
   interval.service = row.Bytes(0);
   interval.start_ms = row.Int(1);
   interval.end_ms = row.Int(2);
   interval.joules = NumberOf(row, 3);
   interval.avg_watts = NumberOf(row, 4);
   interval.cpu_seconds = NumberOf(row, 5);
-  if (!row.IsNull(6)) interval.peak_rss_bytes = row.Int(6);
+  interval.peak_rss_bytes = row.IsNull(6) ? std::nullopt : std::optional(row.Int(6));
   interval.reason = row.Bytes(7);
-  return interval;
 }
 
 }  // namespace
 
-Result<std::vector<IdleInterval>> QueryIntervals(HistoryReader& history, int64_t since_ms,
-                                                 int64_t until_ms) {
-  std::vector<IdleInterval> intervals;
+Result<void> VisitIntervals(HistoryReader& history, int64_t since_ms, int64_t until_ms,
+                            const IntervalVisitor& visit) {
+  IdleInterval interval;
   for (const char* sql : {kBefore, kWithin}) {
     ASSIGN_OR_RETURN(Statement row, history.db().Prepare(sql));
     row.Bind(1, since_ms);
@@ -62,10 +60,11 @@ Result<std::vector<IdleInterval>> QueryIntervals(HistoryReader& history, int64_t
     for (;;) {
       ASSIGN_OR_RETURN(const bool is_row, row.Step());
       if (!is_row) break;
-      intervals.push_back(IntervalOf(row));
+      Read(row, interval);
+      visit(interval);
     }
   }
-  return intervals;
+  return {};
 }
 
 }  // namespace idlewatt

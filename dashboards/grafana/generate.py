@@ -43,10 +43,25 @@ def grown(selector):
 # The daemon sums the machine itself, each joule once.
 MACHINE = of("idlewatt_host_power_watts")
 COMPUTE = of("idlewatt_host_compute_watts")
+
+
+def watts(matchers):
+    return of("idlewatt_power_watts", matchers)
+
+
+# Of each source what counts, as the daemon takes it: what an APU says of its whole package where
+# RAPL tells of none, and the platform where there is neither a package nor a meter of the machine.
+RAPL_PACKAGES = watts('source="rapl", domain=~"package.*"')
+APU_PACKAGES = watts('source="drm", domain=~".*-package"')
+WHOLE_METERS = watts('source!="model", domain="system"')
+COUNTED = (
+    watts('domain=~"package.*|dram.*|system|gpu[0-9]+"')
+    + f" or ({APU_PACKAGES} unless on (job, instance) {RAPL_PACKAGES})"
+    + f""" or ({watts('source="rapl", domain="psys"')} unless on (job, instance)"""
+    + f" ({RAPL_PACKAGES} or {APU_PACKAGES} or {WHOLE_METERS}))")
 BY_SOURCE = (
-    'label_replace(label_replace(sum by (instance, source) ('
-    + of("idlewatt_power_watts", 'domain=~"package.*|dram.*|system|gpu[0-9]+"')
-    + '), "how", "measured by $1", "source", "(.*)"), '
+    f'label_replace(label_replace(sum by (instance, source) ({COUNTED}), '
+    '"how", "measured by $1", "source", "(.*)"), '
     '"how", "ESTIMATED, not measured", "source", "model")')
 
 ENERGY = "idlewatt_service_energy_joules_total"

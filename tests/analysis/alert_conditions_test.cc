@@ -251,6 +251,7 @@ TEST_F(MemoryGrowthTest, ALeakFires) {
   const AlertStatus alert = *AlertOf(machine_, "MemoryGrowth", "a");
   EXPECT_NEAR(alert.value, 200, 1e-6);
   EXPECT_EQ(alert.unit, "MB/h");
+  EXPECT_EQ(alert.builtin, "MemoryGrowth");
   EXPECT_EQ(alert.summary, "memory of a grows by 200 MB an hour (limit 100 MB)");
   EXPECT_EQ(alert.advice,
             "look for a leak in a: what it holds at least rose from 1000 to 1083 MB, and not by a "

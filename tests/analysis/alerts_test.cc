@@ -340,6 +340,7 @@ TEST(MetricAlertTest, AGaugeIsLookedAtByItsValue) {
   EXPECT_EQ(alert.state, AlertState::kFiring);
   EXPECT_EQ(alert.summary, "room_celsius{room=\"lab\"} is 30.5, above the limit of 30");
   EXPECT_EQ(alert.advice, "look at it");
+  EXPECT_EQ(alert.builtin, "");
   EXPECT_EQ(machine.Get(metrics::kAlertState, {"own", "", "warning"}), 2);
 }
 

@@ -20,17 +20,29 @@ IdleInterval Idle(int64_t start_ms, int64_t end_ms, std::optional<double> joules
   return {"llama", start_ms, end_ms, joules, {}, {}, {}, reason};
 }
 
-ServiceUse Service(std::vector<IdleInterval> intervals) {
+IdleInterval WithCpu(IdleInterval interval, double cpu_seconds) {
+  interval.cpu_seconds = cpu_seconds;
+  return interval;
+}
+
+IdleInterval WithMemory(IdleInterval interval, int64_t peak_bytes) {
+  interval.peak_rss_bytes = peak_bytes;
+  return interval;
+}
+
+// With what of these lies in the week.
+ServiceUse Service(const std::vector<IdleInterval>& intervals) {
+  IdleTimeSum sum(0, 7 * kDay);
+  for (const IdleInterval& one : intervals) sum.Add(one);
   ServiceUse service;
   service.service = "llama";
-  service.intervals = std::move(intervals);
+  service.idle = sum.time();
   return service;
 }
 
 // A week, measured by a meter.
 IdleFacts Week(ServiceUse service) {
   IdleFacts facts;
-  facts.until_ms = 7 * kDay;
   facts.seconds = 7 * 86'400;
   facts.meter = MeterKind::kMeter;
   facts.services = {std::move(service)};
@@ -44,49 +56,15 @@ std::vector<std::string> Kinds(const std::vector<Recommendation>& all) {
 }
 using Texts = std::vector<std::string>;
 
-TEST(UnloadTest, SavesWhatComesAfterTheFirstMinutesOfEachInterval) {
-  // 600 J over 60 minutes: 10 J a minute; 100 J over 20 minutes: 5 J a minute.
-  const ServiceUse service =
-      Service({Idle(0, kHour, 600), Idle(2 * kHour, 2 * kHour + 20 * kMinute, 100)});
-  const auto saved = [&](int minutes) { return Unload(service, minutes, 0, kDay); };
-  EXPECT_DOUBLE_EQ(saved(5).joules, 550 + 75);
-  EXPECT_EQ(saved(5).loads, 2);
-  EXPECT_DOUBLE_EQ(saved(30).joules, 300) << "the second is too short";
-  EXPECT_EQ(saved(30).loads, 1);
-  EXPECT_EQ(saved(60).joules, 0);
-  EXPECT_EQ(saved(60).loads, 0) << "it was used just then";
-}
-
-TEST(UnloadTest, OnlyAnIntervalThatEndedByUseIsLoadedAgain) {
-  std::vector<IdleInterval> intervals;
-  int64_t start = 0;
-  for (const char* reason : {"used", "stopped", "gap", "suspend", "shutdown", "lost", "open"}) {
-    intervals.push_back(Idle(start, start + kHour, 60, reason));
-    start += kHour;
-  }
-  const UnloadOutcome outcome = Unload(Service(intervals), 30, 0, kDay);
-  EXPECT_DOUBLE_EQ(outcome.joules, 7 * 30);
-  EXPECT_EQ(outcome.loads, 1);
-}
-
-TEST(UnloadTest, OfAnIntervalThatTheWindowCutsTheWholeDecides) {
-  // 1200 J from 10 hours before the window to 10 hours after its begin: 1 J a minute.
-  const ServiceUse service = Service({Idle(-10 * kHour, 10 * kHour, 1200)});
-  EXPECT_DOUBLE_EQ(Unload(service, 30, 0, kDay).joules, 600) << "unloaded long before";
-  EXPECT_DOUBLE_EQ(Unload(service, 30, 0, 5 * kHour).joules, 300);
-  EXPECT_EQ(Unload(service, 30, 0, 5 * kHour).loads, 0) << "it was used later";
-  EXPECT_EQ(Unload(service, 30, 0, kDay).loads, 1);
-  EXPECT_DOUBLE_EQ(Unload(service, 660, 0, kDay).joules, 540) << "an hour of it is still waited";
-}
-
 TEST(RecommendTest, UnloadTellsWhatItWouldHaveSavedAndAtWhatPrice) {
   // Each night of the week 12 hours with 36 kJ (10 Wh), 50 J a minute. After 5 minutes 715 of 720
   // minutes are saved: 7 x 35,750 J.
-  ServiceUse service = Service({});
+  std::vector<IdleInterval> nights;
   for (int day = 0; day < 7; ++day) {
-    service.intervals.push_back(Idle(day * kDay, day * kDay + 12 * kHour, 36'000));
+    nights.push_back(Idle(day * kDay, day * kDay + 12 * kHour, 36'000));
   }
-  service.joules = 504'000;
+  ServiceUse service = Service(nights);
+  service.joules = {252'000, 252'000};
   service.start_seconds = 12.5;
   const std::vector<Recommendation> all = Recommend(Week(service));
   ASSERT_EQ(Kinds(all), (Texts{"unload llama"}));
@@ -109,11 +87,12 @@ TEST(RecommendTest, UnloadTellsWhatItWouldHaveSavedAndAtWhatPrice) {
 }
 
 // Of each of the seven days: `count` idle times of `minutes`, each with so many joules a minute.
-void AddEachDay(ServiceUse& service, int64_t count, int64_t minutes, double per_minute) {
+void AddEachDay(std::vector<IdleInterval>& intervals, int64_t count, int64_t minutes,
+                double per_minute) {
   for (int64_t day = 0; day < 7; ++day) {
     for (int64_t i = 0; i < count; ++i) {
       const int64_t start = day * kDay + i * kDay / count;
-      service.intervals.push_back(
+      intervals.push_back(
           Idle(start, start + minutes * kMinute, per_minute * static_cast<double>(minutes)));
     }
   }
@@ -122,15 +101,15 @@ void AddEachDay(ServiceUse& service, int64_t count, int64_t minutes, double per_
 TEST(RecommendTest, UnloadWaitsLongerWhereItWouldBeLoadedTooOften) {
   // 20 short idle times a day, of 12 minutes, and 2 long ones: after 5 or 10 minutes it is loaded
   // 22 times a day, after 15 minutes twice.
-  ServiceUse service = Service({});
-  AddEachDay(service, 20, 12, 100);
+  std::vector<IdleInterval> intervals;
+  AddEachDay(intervals, 20, 12, 100);
   for (int64_t day = 0; day < 7; ++day) {
     for (const int64_t hour : {3, 15}) {
-      service.intervals.push_back(Idle(day * kDay + hour * kHour + 30 * kMinute,
-                                       day * kDay + (hour + 4) * kHour + 30 * kMinute, 24'000));
+      intervals.push_back(Idle(day * kDay + hour * kHour + 30 * kMinute,
+                               day * kDay + (hour + 4) * kHour + 30 * kMinute, 24'000));
     }
   }
-  const std::vector<Recommendation> all = Recommend(Week(service));
+  const std::vector<Recommendation> all = Recommend(Week(Service(intervals)));
   ASSERT_EQ(Kinds(all), (Texts{"unload llama"}));
   EXPECT_THAT(all[0].title, HasSubstr("after 15m"));
   EXPECT_DOUBLE_EQ(*all[0].saves_joules, 14 * 225 * 100.0);
@@ -139,9 +118,9 @@ TEST(RecommendTest, UnloadWaitsLongerWhereItWouldBeLoadedTooOften) {
 
 TEST(RecommendTest, WhereFewLoadsSaveLittleTheFewestThatSaveHalfAreAdvised) {
   // Six times a day 50 minutes: after an hour it saves nothing, after 30 minutes less than half.
-  ServiceUse service = Service({});
-  AddEachDay(service, 6, 50, 100);
-  const std::vector<Recommendation> all = Recommend(Week(service));
+  std::vector<IdleInterval> intervals;
+  AddEachDay(intervals, 6, 50, 100);
+  const std::vector<Recommendation> all = Recommend(Week(Service(intervals)));
   ASSERT_EQ(Kinds(all), (Texts{"unload llama"}));
   EXPECT_THAT(all[0].title, HasSubstr("after 5m")) << "of the same loads the one that saves most";
   EXPECT_DOUBLE_EQ(*all[0].saves_joules, 42 * 45 * 100.0);
@@ -160,7 +139,7 @@ TEST(RecommendTest, ASavingThatIsNotWorthItIsNotTold) {
   // After 5 minutes 55 of 60 minutes are saved.
   const auto kinds = [](double joules, std::optional<double> all_joules) {
     ServiceUse service = Service({Idle(0, kHour, joules)});
-    service.joules = all_joules;
+    service.joules.idle = all_joules;
     return Kinds(Recommend(Week(service)));
   };
   const double one_watt_hour = 3600.0 * 60 / 55;
@@ -175,9 +154,8 @@ TEST(RecommendTest, ASavingThatIsNotWorthItIsNotTold) {
 
 TEST(RecommendTest, ABusyLoopIsToldWithCpuAndWatts) {
   // 360 s of CPU in an hour of idleness are 10 %; 3600 J over 2 h counted idle are 0.5 W.
-  ServiceUse service = Service({Idle(0, kHour, {})});
-  service.intervals[0].cpu_seconds = 360;
-  service.idle_cpu_joules = 3600;
+  ServiceUse service = Service({WithCpu(Idle(0, kHour, {}), 360)});
+  service.components["cpu"].idle = 3600;
   service.idle_seconds = 7200;
   const std::vector<Recommendation> all = Recommend(Week(service));
   ASSERT_EQ(Kinds(all), (Texts{"busy_loop llama"}));
@@ -187,11 +165,26 @@ TEST(RecommendTest, ABusyLoopIsToldWithCpuAndWatts) {
   EXPECT_THAT(all[0].advice, HasSubstr("polling"));
 }
 
+TEST(RecommendTest, OfASharedFloorABusyLoopClaimsNothing) {
+  ServiceUse service = Service({WithCpu(Idle(0, kHour, 36'000), 360)});
+  service.components["cpu"].idle = 3600;
+  service.idle_seconds = 7200;
+  IdleFacts facts = Week(service);
+  facts.floor_shared = true;
+  const std::vector<Recommendation> all = Recommend(facts);
+  ASSERT_EQ(Kinds(all), (Texts{"unload llama", "busy_loop llama"}));
+  EXPECT_FALSE(all[1].saves_joules.has_value());
+  EXPECT_EQ(all[1].evidence,
+            (Texts{"It used 10.0 % of a CPU over 1h of idleness.",
+                   "The CPU took 1.00 Wh, 0.500 W while it was idle.",
+                   "That holds a share of the machine's floor, which CPU time does not explain, so "
+                   "what can be saved of it is not known."}));
+  EXPECT_THAT(all[0].evidence, Contains(HasSubstr("floor, which goes on without the service")));
+}
+
 TEST(RecommendTest, ABusyLoopNeedsMoreThanFivePercentOverTenMinutes) {
   const auto kinds = [](int64_t length_ms, double cpu_seconds) {
-    ServiceUse service = Service({Idle(0, length_ms, {})});
-    service.intervals[0].cpu_seconds = cpu_seconds;
-    return Kinds(Recommend(Week(service)));
+    return Kinds(Recommend(Week(Service({WithCpu(Idle(0, length_ms, {}), cpu_seconds)}))));
   };
   EXPECT_EQ(kinds(10 * kMinute, 30.1), (Texts{"busy_loop llama"}));
   EXPECT_EQ(kinds(10 * kMinute, 30), Texts{});
@@ -201,18 +194,16 @@ TEST(RecommendTest, ABusyLoopNeedsMoreThanFivePercentOverTenMinutes) {
 }
 
 TEST(RecommendTest, OnlyTheTimeWhoseCpuIsKnownCountsForABusyLoop) {
-  ServiceUse service = Service({Idle(0, 6 * kDay, {}), Idle(6 * kDay, 6 * kDay + kHour, {})});
-  service.intervals[1].cpu_seconds = 360;
-  const std::vector<Recommendation> all = Recommend(Week(service));
+  const std::vector<Recommendation> all = Recommend(
+      Week(Service({Idle(0, 6 * kDay, {}), WithCpu(Idle(6 * kDay, 6 * kDay + kHour, {}), 360)})));
   ASSERT_EQ(Kinds(all), (Texts{"busy_loop llama"}));
   EXPECT_THAT(all[0].evidence[0], HasSubstr("10.0 % of a CPU over 1h"));
   EXPECT_FALSE(all[0].saves_joules.has_value()) << "nothing measures";
 }
 
 TEST(RecommendTest, TheSameJouleIsNotSavedTwice) {
-  ServiceUse service = Service({Idle(0, 10 * kHour, 60'000)});
-  service.intervals[0].cpu_seconds = 7200;
-  service.idle_cpu_joules = 60'000;
+  ServiceUse service = Service({WithCpu(Idle(0, 10 * kHour, 60'000), 7200)});
+  service.components["cpu"].idle = 60'000;
   std::vector<Recommendation> all = Recommend(Week(service));
   ASSERT_EQ(Kinds(all), (Texts{"busy_loop llama", "unload llama"}));
   EXPECT_EQ(all[0].saves_joules, 60'000);
@@ -220,7 +211,7 @@ TEST(RecommendTest, TheSameJouleIsNotSavedTwice) {
   EXPECT_EQ(
       all[1].evidence.back(),
       "The 16.5 Wh of this are part of the 16.7 Wh of \"llama is busy while nobody uses it\".");
-  service.idle_cpu_joules = 5000;  // most of it is the GPU's
+  service.components["cpu"].idle = 5000;  // most of it is the GPU's
   all = Recommend(Week(service));
   ASSERT_EQ(Kinds(all), (Texts{"unload llama", "busy_loop llama"}));
   EXPECT_FALSE(all[1].saves_joules.has_value());
@@ -228,8 +219,7 @@ TEST(RecommendTest, TheSameJouleIsNotSavedTwice) {
 
 TEST(RecommendTest, ALargeServiceThatIsHardlyUsedIsToldByItsMemory) {
   const auto make = [](int64_t bytes, double idle_seconds) {
-    ServiceUse service = Service({Idle(0, kHour, {})});
-    service.intervals[0].peak_rss_bytes = bytes;
+    ServiceUse service = Service({WithMemory(Idle(0, kHour, {}), bytes)});
     service.idle_seconds = idle_seconds;
     return Recommend(Week(service));
   };
@@ -246,37 +236,38 @@ TEST(RecommendTest, ALargeServiceThatIsHardlyUsedIsToldByItsMemory) {
 }
 
 TEST(RecommendTest, OfUnloadAndItsMemoryOneIsTold) {
-  ServiceUse service = Service({Idle(0, 6 * kDay, 1e6)});
-  service.intervals[0].peak_rss_bytes = int64_t{8} << 30;
+  const ServiceUse service = Service({WithMemory(Idle(0, 6 * kDay, 1e6), int64_t{8} << 30)});
   EXPECT_EQ(Kinds(Recommend(Week(service))), (Texts{"unload llama"}));
 }
 
 TEST(RecommendTest, AlertsBecomeOneAdviceForEachRuleAndService) {
   IdleFacts facts = Week({});
   facts.services.clear();
-  facts.alerts = {{"MemoryGrowth", "llama", "llama grows by 1 MiB/h", "restart it"},
-                  {"IdleServiceCpu", "llama", "busy", "look"},
-                  {"IdleBaseline", "", "8 W, the baseline is 5 W", "look for what is new"},
-                  {"MemoryGrowth", "chat", "chat grows", "restart it"},
-                  {"SensorLost", "", "rapl is gone", "look at the log"},
-                  {"MemoryGrowth", "llama", "llama grows by 2 MiB/h", "restart it at night"}};
+  facts.alerts = {{"MemoryGrowth", "Leak", "llama", "llama grows by 1 MiB/h", "restart it", 1},
+                  {"IdleServiceCpu", "MemoryGrowth", "a", "busy", "look", 1},
+                  {"", "MemoryGrowth", "b", "a metric of the same name", "look", 1},
+                  {"IdleBaseline", "IdleBaseline", "", "8 W", "look for what is new", 1},
+                  {"MemoryGrowth", "MemoryGrowth", "chat", "chat grows", "restart it", 1},
+                  {"SensorLost", "SensorLost", "", "rapl is gone", "look at the log", 1},
+                  {"MemoryGrowth", "MemoryGrowth", "llama", "llama grows by 2 MiB/h",
+                   "restart it at night", 2}};
   const std::vector<Recommendation> all = Recommend(facts);
-  ASSERT_EQ(Kinds(all), (Texts{"leak llama", "leak chat", "sensor_lost ", "baseline "}));
-  EXPECT_EQ(all[0].title, "llama: the memory grows without end");
-  EXPECT_EQ(all[0].advice, "restart it at night");
-  EXPECT_EQ(all[0].evidence,
-            (Texts{"llama grows by 2 MiB/h", "The alert MemoryGrowth fired 2 times in 7d."}));
+  ASSERT_EQ(Kinds(all), (Texts{"leak chat", "leak llama", "sensor_lost ", "baseline "}));
+  EXPECT_EQ(all[1].title, "llama: the memory grows without end");
+  EXPECT_EQ(all[1].advice, "restart it at night");
+  EXPECT_EQ(all[1].evidence, (Texts{"llama grows by 2 MiB/h", "The alert Leak fired 1 time in 7d.",
+                                    "The alert MemoryGrowth fired 2 times in 7d."}));
   EXPECT_EQ(all[2].title, "a sensor gives no values any more");
   EXPECT_EQ(all[3].evidence.back(), "The alert IdleBaseline fired 1 time in 7d.");
 }
 
 TEST(RecommendTest, WhatTheModelSaysIsCalledEstimated) {
-  ServiceUse service = Service({Idle(0, 6 * kDay, 1e6)});
-  service.intervals[0].cpu_seconds = 86'400;
-  service.idle_cpu_joules = 5e5;
+  ServiceUse service = Service({WithCpu(Idle(0, 6 * kDay, 1e6), 86'400)});
+  service.components["cpu"].idle = 5e5;
   service.idle_seconds = 6 * 86'400;
   IdleFacts facts = Week(service);
-  facts.alerts = {{"IdleBaseline", "", "s", "a"}, {"MemoryGrowth", "llama", "s", "a"}};
+  facts.alerts = {{"IdleBaseline", "IdleBaseline", "", "s", "a", 1},
+                  {"MemoryGrowth", "MemoryGrowth", "llama", "s", "a", 1}};
   for (const auto& [meter, note] :
        {std::pair(MeterKind::kModel, "(estimated by the model)"),
         std::pair(MeterKind::kMixed, "(partly estimated by the model)")}) {
@@ -305,9 +296,8 @@ TEST(RecommendTest, TheMostJoulesComeFirstAndThoseWithoutLast) {
     service.service = name;
     facts.services.push_back(service);
   }
-  ServiceUse model = Service({Idle(0, 7 * kDay, {})});
+  ServiceUse model = Service({WithMemory(Idle(0, 7 * kDay, {}), int64_t{2} << 30)});
   model.service = "model";
-  model.intervals[0].peak_rss_bytes = int64_t{2} << 30;
   facts.services.insert(facts.services.begin(), model);
   EXPECT_EQ(Kinds(Recommend(facts)), (Texts{"unload large", "unload small", "idle_model model"}));
 }

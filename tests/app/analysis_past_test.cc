@@ -37,8 +37,8 @@ class AnalysisPastTest : public HistoryTest {
     history_->PushEvent({Ms(time), kind, "", detail});
   }
   static AlertStatus Alert(const std::string& service, AlertState state) {
-    return {"IdleServiceCpu", service,    "warning", state, kNow - minutes(70), 40.5, 5,
-            "percent",        "it burns", "stop it"};
+    return {"IdleServiceCpu", service,    "warning", state,           kNow - minutes(70), 40.5, 5,
+            "percent",        "it burns", "stop it", "IdleServiceCpu"};
   }
   void Alert(WallTime time, const AlertStatus& alert) {
     Event(time, "alert", DumpJson(AlertJson(alert)));

@@ -228,6 +228,56 @@ TEST(DashboardsTest, TheRulesFireWhenTheyShouldAndOnlyThen) {
   EXPECT_EQ(test.status->code, 0) << test.output;
 }
 
+// By machine: what measures it, and what the panel must make of that.
+TEST(DashboardsTest, TheOriginOfWattsIsWhatTheDaemonCounts) {
+  struct Meter {
+    const char *machine, *source, *domain;
+    int watts;
+  };
+  constexpr std::array kMeters = {
+      Meter{"apu", "drm", "gpu0-package", 15},  Meter{"board", "rapl", "psys", 30},
+      Meter{"both", "rapl", "package-0", 20},   Meter{"both", "rapl", "psys", 31},
+      Meter{"both", "drm", "gpu0-package", 19}, Meter{"laptop", "battery", "system", 9},
+      Meter{"laptop", "rapl", "psys", 32},      Meter{"none", "model", "system", 5}};
+  nlohmann::json series = nlohmann::json::array();
+  for (const Meter& meter : kMeters) {
+    series.push_back(
+        {{"series", std::string("idlewatt_power_watts{job=\"i\", instance=\"") + meter.machine +
+                        "\", source=\"" + meter.source + "\", domain=\"" + meter.domain + "\"}"},
+         {"values", std::to_string(meter.watts)}});
+  }
+  nlohmann::json samples = nlohmann::json::array();
+  const auto expect = [&](const std::string& machine, const std::string& source,
+                          const std::string& how, int watts) {
+    samples.push_back({{"labels", "{how=\"" + how + "\", instance=\"" + machine + "\", source=\"" +
+                                      source + "\"}"},
+                       {"value", watts}});
+  };
+  expect("apu", "drm", "measured by drm", 15);
+  expect("board", "rapl", "measured by rapl", 30);
+  expect("both", "rapl", "measured by rapl", 20);
+  expect("laptop", "battery", "measured by battery", 9);
+  expect("none", "model", "ESTIMATED, not measured", 5);
+
+  nlohmann::json queries = nlohmann::json::array();
+  for (const PanelQuery& query : AllQueries()) {
+    if (query.panel != "Where the watts come from") continue;
+    queries.push_back({{"expr", Replaced(query.expr, "$instance", ".*")},
+                       {"eval_time", "0s"},
+                       {"exp_samples", samples}});
+  }
+  ASSERT_FALSE(queries.empty());
+  nlohmann::json test;
+  test["rule_files"] = nlohmann::json::array();
+  test["tests"][0]["interval"] = "15s";
+  test["tests"][0]["input_series"] = series;
+  test["tests"][0]["promql_expr_test"] = queries;
+  FakeTree folder;
+  folder.Write("origin.test.yml", test.dump());
+  const Outcome told = RunToEnd({"promtool", "test", "rules", folder.PathOf("origin.test.yml")});
+  EXPECT_EQ(told.status->code, 0) << told.output;
+}
+
 TEST(DashboardsTest, EveryAlertIsTestedAtEverySeverity) {
   const std::string rules = ReadFile(kRules);
   const std::string tests = ReadFile(kFolder + "/prometheus/idlewatt.rules.test.yml");

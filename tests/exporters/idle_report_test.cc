@@ -86,7 +86,7 @@ TEST_F(IdleReportTest, OfAnEmptyHistoryNothingIsKnown) {
       "idle_mean_watts": null, "service_active_joules": null, "service_idle_joules": null,
       "floor_joules": null, "unattributed_joules": null},
     "services": [], "step_seconds": 3600.0, "buckets": [], "recommendations": [],
-    "alerts": []})"));
+    "alerts": [], "damaged_rows": 0})"));
 }
 
 // Two hours: llama is used in the first and idle in the second; the machine draws 10 W, then 6 W.
@@ -138,7 +138,7 @@ TEST_F(IdleReportTest, TellsWhoUsedHowMuchWhileIdle) {
        "idle_joules": 7080.0, "active_joules": 300.0, "floor_joules": 10800.0,
        "unattributed_joules": 3600.0,
        "services": [{"service": "llama", "idle_joules": 7080.0, "active_joules": 300.0}]}],
-    "recommendations": [], "alerts": []})"));
+    "recommendations": [], "alerts": [], "damaged_rows": 0})"));
 }
 
 TEST_F(IdleReportTest, ServicesAreRankedByWhatTheyUsedWhileIdleAndThoseThatAreGoneAreLeftOut) {
@@ -149,8 +149,7 @@ TEST_F(IdleReportTest, ServicesAreRankedByWhatTheyUsedWhileIdleAndThoseThatAreGo
   Add(metrics::kServiceActivitySeconds, {"unmetered", "active"}, Grows(1));
   Record(0, kHour);
   std::vector<std::string> names;
-  for (const ServiceIdleReport& one : Report(Window(0, kHour)).services)
-    names.push_back(one.service);
+  for (const ServiceUse& one : Report(Window(0, kHour)).services) names.push_back(one.service);
   EXPECT_EQ(names, (std::vector<std::string>{"large", "middle", "small", "unmetered"}));
   const Json json = ReportJson(Window(0, kHour));
   EXPECT_TRUE(json["services"][3]["idle_joules"].is_null()) << "not 0";
@@ -256,14 +255,14 @@ TEST_F(IdleReportTest, OfAnIntervalCountsThePartWithinTheWindow) {
   ASSERT_TRUE(history_->Flush().ok());
   const IdleReport report = Report(Window(60 * kMinute, 180 * kMinute));
   ASSERT_EQ(report.services.size(), 2u);
-  const ServiceIdleReport& a = report.services[0];
+  const IdleTime& a = report.services[0].idle;
   EXPECT_EQ(a.cpu_seconds, 53);
-  EXPECT_EQ(a.peak_memory_bytes, 9);
+  EXPECT_EQ(a.peak_bytes, 9);
   EXPECT_EQ(a.intervals, 3);
   EXPECT_EQ(a.longest_seconds, 40 * 60);
-  const ServiceIdleReport& b = report.services[1];
+  const IdleTime& b = report.services[1].idle;
   EXPECT_EQ(b.intervals, 1);
-  EXPECT_FALSE(b.cpu_seconds || b.peak_memory_bytes);
+  EXPECT_FALSE(b.cpu_seconds || b.peak_bytes);
   EXPECT_TRUE(IdleReportJson(report)["services"][1]["idle_cpu_seconds"].is_null());
 }
 
@@ -302,6 +301,42 @@ TEST_F(IdleReportTest, TellsTheAlertsOfTheWindow) {
   EXPECT_EQ(alerts[0]["alert"], "Old");
   EXPECT_EQ(alerts.back(), Json::parse(R"({"time":"2023-11-15T00:04:00.000Z","alert":"Late",
     "service":"a","severity":"critical","state":"resolved","summary":"s","advice":""})"));
+}
+
+TEST_F(IdleReportTest, AdviceCountsEachTimeAnAlertBeganOnceHoweverManyOthersFollowed) {
+  const auto push = [this](int64_t minute, const std::string& service, const std::string& alert,
+                           const std::string& severity, const std::string& summary) {
+    const std::string begin = R"({"alert":)" + alert + R"(,"severity":")" + severity;
+    const std::string end = R"(","summary":")" + summary + R"(","advice":"a"})";
+    for (const char* state : {"firing", "resolved"}) {
+      history_->PushEvent({kBase + minute * kMinute, "alert", service,
+                           begin + R"(","state":")" + std::string(state) + end});
+    }
+  };
+  const std::string leak = R"("Leak","builtin":"MemoryGrowth")";
+  push(0, "a", leak, "warning", "before");
+  for (const int64_t minute : {2, 5}) {
+    push(minute, "a", leak, "warning", "100 MB");
+    push(minute + 1, "a", leak, "critical", "500 MB");
+    push(minute + 2, "a", leak, "critical", "600 MB");
+  }
+  push(8, "b", R"("MemoryGrowth")", "critical", "as events once were");
+  push(9, "c", R"("MemoryGrowth","builtin":"")", "warning", "of a metric");
+  history_->PushEvent({kBase + 10 * kMinute, "alert", "d", "no JSON"});
+  for (int64_t i = 0; i < 250; ++i) {
+    push(11 + i, "a", R"("Busy","builtin":"IdleServiceCpu")", "warning", "busy");
+  }
+  ASSERT_TRUE(history_->Flush().ok());
+  const IdleReport report = Report(Window(kMinute, 10 * kHour));
+  EXPECT_EQ(report.alerts.size(), 200u);
+  ASSERT_EQ(report.recommendations.size(), 2u);
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(report.recommendations[0].service, "a");
+  EXPECT_EQ(report.recommendations[0].evidence,
+            (Texts{"600 MB", "The alert Leak fired 2 times in 9h 59m."}));
+  EXPECT_EQ(report.recommendations[1].service, "b");
+  EXPECT_EQ(report.recommendations[1].evidence,
+            (Texts{"as events once were", "The alert MemoryGrowth fired 1 time in 9h 59m."}));
 }
 
 // Two hours of which the last 90 minutes are idle, with 2 W by the model.
@@ -347,10 +382,42 @@ TEST_F(IdleReportTest, RecommendsFromItsOwnNumbers) {
     "evidence":["s","The alert MemoryGrowth fired 1 time in 2h."]})"));
 }
 
+TEST_F(IdleReportTest, AFloorThatServicesBearIsNoSaving) {
+  AddService("llama", "idle", Grows(2), Grows(1));
+  Record(0, 2 * kHour);
+  history_->PushInterval({"llama", kBase, kBase + 2 * kHour, {}, {}, 1440.0, {}, "open"});
+  ASSERT_TRUE(history_->Flush().ok());
+  IdleWindow window = Window(0, 2 * kHour);
+  EXPECT_EQ(ReportJson(window)["recommendations"][0]["kind"], "busy_loop");
+  EXPECT_EQ(ReportJson(window)["recommendations"][0]["saves_joules"], 14'400);
+  window.floor_shared = true;
+  EXPECT_TRUE(ReportJson(window)["recommendations"][0]["saves_joules"].is_null());
+}
+
 TEST_F(IdleReportTest, TheStepFollowsTheWindow) {
   EXPECT_EQ(Report(Window(0, 95 * kHour)).window.step, hours(1));
   EXPECT_EQ(Report(Window(0, 96 * kHour)).window.step, hours(24));
   EXPECT_EQ(Report(Window(0, kHour, minutes(5))).window.step, minutes(5));
+}
+
+TEST_F(IdleReportTest, EndsNowWhereTheWindowEndsLater) {
+  const IdleReport report = Report({At(kBase), At(kBase + 200 * kHour), {}, At(kBase + kHour)});
+  EXPECT_EQ(report.window.until, At(kBase + kHour));
+  EXPECT_EQ(report.window.step, hours(1));
+  EXPECT_EQ(IdleReportJson(report)["until"], "2023-11-15T01:00:00.000Z");
+}
+
+TEST_F(IdleReportTest, TellsHowManyRowsAreDamaged) {
+  AddService("a", "idle", Grows(1), Grows(1));
+  Record(0, kHour / 2);
+  EXPECT_EQ(ReportJson(Window(0, 2 * kHour))["damaged_rows"], 0);
+  {
+    Database db = std::move(*Database::Open(db_path(), Database::Mode::kReadWrite));
+    ASSERT_TRUE(
+        db.Execute("UPDATE frames SET body = x'01deadbeef'"
+                   " WHERE time_ms = (SELECT max(time_ms) FROM frames)"));
+  }
+  EXPECT_EQ(ReportJson(Window(0, 2 * kHour))["damaged_rows"], 1);
 }
 
 TEST_F(IdleReportTest, RefusesWindowsAndStepsThatMakeNoSense) {
@@ -361,6 +428,9 @@ TEST_F(IdleReportTest, RefusesWindowsAndStepsThatMakeNoSense) {
     return report.error().ToString();
   };
   EXPECT_EQ(refusal(Window(1, 0)), "range: ends before it begins");
+  EXPECT_EQ(refusal(Window(1, 1)), "range: is empty: it ends when it begins");
+  EXPECT_EQ(refusal({At(2), At(3), {}, At(1)}), "range: is empty: all of it is yet to come");
+  EXPECT_EQ(refusal({At(2), At(3), {}, At(2)}), "range: is empty: all of it is yet to come");
   EXPECT_EQ(refusal(Window(0, 1, milliseconds(-1))), "step: is negative");
   EXPECT_EQ(refusal(Window(0, 2000 * kHour, hours(1))),
             "step: makes more than 2000 steps: ask for one of 1h 1m or more");

@@ -211,6 +211,15 @@ TEST(ThermalJsonTest, PutsLimitsOnTheirSensor) {
   EXPECT_TRUE(json["temperatures"][1]["limits"].empty());
 }
 
+TEST(AlertJsonTest, AnAlertNamesItsConditionBesideItsName) {
+  AlertStatus alert;
+  alert.alert = "Leak";
+  alert.builtin = "MemoryGrowth";
+  const Json json = AlertJson(alert);
+  EXPECT_EQ(json["alert"], "Leak");
+  EXPECT_EQ(json["builtin"], "MemoryGrowth");
+}
+
 TEST(SummaryJsonTest, CountsAlertsByState) {
   SnapshotMaker maker;
   std::vector<AlertStatus> alerts(3);

@@ -1,6 +1,7 @@
 #include "storage/interval_query.h"
 
 #include <limits>
+#include <set>
 
 #include "storage/database_care.h"
 #include "tests/storage/storage_fixture.h"
@@ -27,9 +28,11 @@ class IntervalTest : public HistoryTest {
       ADD_FAILURE() << reader.error().ToString();
       return {};
     }
-    auto intervals = QueryIntervals(*reader, since_ms, until_ms);
-    EXPECT_TRUE(intervals.ok()) << intervals.error().ToString();
-    return intervals.ok() ? std::move(*intervals) : std::vector<IdleInterval>();
+    std::vector<IdleInterval> intervals;
+    const auto keep = [&](const IdleInterval& one) { intervals.push_back(one); };
+    const Result<void> visited = VisitIntervals(*reader, since_ms, until_ms, keep);
+    EXPECT_TRUE(visited.ok()) << visited.error().ToString();
+    return intervals;
   }
   // "service start end reason" of what Query gives, the times after kStartMs.
   std::vector<std::string> Texts(int64_t since_ms = 0,
@@ -53,7 +56,7 @@ TEST_F(IntervalTest, AnIntervalComesBackAsItWasPushed) {
   OpenSound();
   history_->PushInterval(
       {"llama", kStartMs, kStartMs + 1500, 12.125, 8.0625, 0.25, 1 << 30, "gap"});
-  history_->PushInterval({"", kStartMs + 1, kStartMs + 2, {}, {}, {}, {}, "suspend"});
+  history_->PushInterval({"chat", kStartMs + 1, kStartMs + 2, {}, {}, {}, {}, "suspend"});
   EXPECT_TRUE(Query().empty()) << "not flushed yet";
   ASSERT_TRUE(history_->Flush().ok());
   const std::vector<IdleInterval> found = Query();
@@ -66,7 +69,7 @@ TEST_F(IntervalTest, AnIntervalComesBackAsItWasPushed) {
   EXPECT_EQ(found[0].cpu_seconds, 0.25);
   EXPECT_EQ(found[0].peak_rss_bytes, 1 << 30);
   EXPECT_EQ(found[0].reason, "gap");
-  EXPECT_EQ(found[1].service, "");
+  EXPECT_EQ(found[1].service, "chat");
   EXPECT_FALSE(found[1].joules || found[1].avg_watts || found[1].cpu_seconds ||
                found[1].peak_rss_bytes)
       << "what is not known stays so";
@@ -147,26 +150,41 @@ TEST_F(IntervalTest, LostIntervalsAreToldLaterWhenTheDatabaseWasBusyAtTheStart) 
   EXPECT_EQ(Texts(), (TextList{"a 0 1 lost"}));
 }
 
-TEST_F(IntervalTest, GivesAllThatOverlapTheWindowByStart) {
+TEST_F(IntervalTest, GivesAllOfServicesThatOverlapTheWindowByStart) {
   OpenSound();
   Push("b", kStartMs + 100, kStartMs + 200);
   Push("a", kStartMs + 150, kStartMs + 160);
   Push("a", kStartMs + 100, kStartMs + 150);
   Push("a", kStartMs + 300, kStartMs + 400);
-  Push("", kStartMs, kStartMs + 1000);
+  Push("long", kStartMs, kStartMs + 1000);
+  Push("", kStartMs, kStartMs + 1000);        // of the machine,
+  Push("", kStartMs + 120, kStartMs + 1000);  // which are never asked for
   ASSERT_TRUE(history_->Flush().ok());
-  const std::string machine = " 0 1000 used";
-  EXPECT_EQ(Texts(), (TextList{machine, "a 100 150 used", "b 100 200 used", "a 150 160 used",
+  const std::string long_one = "long 0 1000 used";
+  EXPECT_EQ(Texts(), (TextList{long_one, "a 100 150 used", "b 100 200 used", "a 150 160 used",
                                "a 300 400 used"}));
   const auto within = [this](int64_t from, int64_t to) {
     return Texts(kStartMs + from, kStartMs + to);
   };
-  EXPECT_EQ(within(120, 130), (TextList{machine, "a 100 150 used", "b 100 200 used"}));
-  EXPECT_EQ(within(150, 151), (TextList{machine, "b 100 200 used", "a 150 160 used"}));
-  EXPECT_EQ(within(200, 300), (TextList{machine})) << "what only touches has no time in common";
-  EXPECT_EQ(within(399, 5000), (TextList{machine, "a 300 400 used"}));
+  EXPECT_EQ(within(120, 130), (TextList{long_one, "a 100 150 used", "b 100 200 used"}));
+  EXPECT_EQ(within(150, 151), (TextList{long_one, "b 100 200 used", "a 150 160 used"}));
+  EXPECT_EQ(within(200, 300), (TextList{long_one})) << "what only touches has no time in common";
+  EXPECT_EQ(within(399, 5000), (TextList{long_one, "a 300 400 used"}));
   EXPECT_EQ(within(1000, 5000), TextList{});
   EXPECT_EQ(within(-5000, 0), TextList{});
+}
+
+TEST_F(IntervalTest, ShowsOneAfterTheOtherAndKeepsNone) {
+  OpenSound();
+  Push("a", kStartMs, kStartMs + 1000, "used");
+  for (int64_t i = 1; i < 100; ++i) Push("a", kStartMs + i * 10, kStartMs + i * 10 + 5);
+  ASSERT_TRUE(history_->Flush().ok());
+  Result<HistoryReader> reader = HistoryReader::Open(db_path());
+  ASSERT_TRUE(reader.ok());
+  std::set<const IdleInterval*> places;
+  const auto note = [&](const IdleInterval& one) { places.insert(&one); };
+  ASSERT_TRUE(VisitIntervals(*reader, kStartMs + 1, kStartMs + 5000, note).ok());
+  EXPECT_EQ(places.size(), 1u);
 }
 
 TEST_F(IntervalTest, AnIntervalThatBeganLongBeforeTheWindowIsFoundThoughShorterOnesFollow) {
@@ -197,14 +215,14 @@ TEST_F(IntervalTest, OfTwoThatStoodInOnePlaceTheUpgradeKeepsTheLonger) {
       "DROP INDEX event_by_time; PRAGMA user_version = 2;"
       "INSERT INTO idle_interval(service, start_ms, end_ms, reason) VALUES"
       " ('a', 1, 5, 'short'), ('a', 1, 9, 'long'), ('a', 1, 7, 'middle'),"
-      " ('b', 1, 5, 'first'), ('b', 1, 5, 'second'), ('a', 2, 3, 'other'), ('', 1, 2, 'open')");
+      " ('b', 1, 5, 'first'), ('b', 1, 5, 'second'), ('a', 2, 3, 'other'), ('c', 1, 2, 'open')");
   OpenSound();
   const auto reasons = [this] {
     std::vector<std::string> found;
     for (const IdleInterval& one : Query()) found.push_back(one.service + " " + one.reason);
     return found;
   };
-  EXPECT_EQ(reasons(), (TextList{" lost", "a long", "b second", "a other"}));
+  EXPECT_EQ(reasons(), (TextList{"a long", "b second", "c lost", "a other"}));
   EXPECT_TRUE(CheckDatabase(db_path()).value().sound());
 }
 

@@ -67,10 +67,8 @@ class RecordedHistoryTest : public HistoryTest {
   void ExpectIntervalsOf(const std::set<int64_t>& frames, int64_t kept_from_ms) const {
     Result<HistoryReader> reader = HistoryReader::Open(db_path());
     ASSERT_TRUE(reader.ok()) << reader.error().ToString();
-    const auto intervals = QueryIntervals(*reader, 0, INT64_MAX);
-    ASSERT_TRUE(intervals.ok()) << intervals.error().ToString();
     std::set<int64_t> ends;
-    for (const IdleInterval& one : *intervals) {
+    const auto check = [&](const IdleInterval& one) {
       const IdleInterval expected = IntervalAt(one.end_ms);
       EXPECT_TRUE(one.service == expected.service && one.start_ms == expected.start_ms &&
                   one.joules == expected.joules && one.avg_watts == expected.avg_watts &&
@@ -80,7 +78,9 @@ class RecordedHistoryTest : public HistoryTest {
       EXPECT_TRUE(one.reason == "open" || one.reason == "lost") << one.reason;
       EXPECT_TRUE(one.end_ms < kept_from_ms || frames.contains(one.end_ms)) << one.end_ms;
       ends.insert(one.end_ms);
-    }
+    };
+    const Result<void> visited = VisitIntervals(*reader, 0, INT64_MAX, check);
+    ASSERT_TRUE(visited.ok()) << visited.error().ToString();
     for (const int64_t time_ms : frames) {
       const auto end = ends.lower_bound(time_ms);
       EXPECT_TRUE(end != ends.end() && IntervalAt(*end).start_ms == IntervalAt(time_ms).start_ms)
