@@ -252,7 +252,8 @@ TEST(IdleReportHtmlTest, TheChartIsToldToThoseWhoDoNotSeeIt) {
 
 TEST(IdleReportHtmlTest, EveryColorOfTheChartIsInTheStyleSheet) {
   const std::string page = Page(RichIdleJson());
-  for (const IdleChart::Part& part : IdleChart(Parsed(RichIdleJson())).parts()) {
+  const IdleChart chart(Parsed(RichIdleJson()));
+  for (const IdleChart::Part& part : chart.parts()) {
     EXPECT_THAT(page, HasSubstr("." + part.color + " { fill: "));
   }
 }
