@@ -1,6 +1,7 @@
 // The real daemon, from outside.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#include <algorithm>
 
 #include <filesystem>
 #include <set>
@@ -47,9 +48,10 @@ TEST(DaemonTest, FindsTheServiceThatBurnsWhileNobodyUsesIt) {
   EXPECT_GT(burner["cpu_percent"], 20);
   EXPECT_GT(burner["watts"].get<double>(), honest["watts"].get<double>());
   const auto alerts = daemon.GetJson("/api/v1/alerts")["alerts"];
-  ASSERT_FALSE(alerts.empty());
-  EXPECT_EQ(alerts[0]["service"], "burner");
-  EXPECT_EQ(alerts[0]["state"], "firing");
+  // On a slow machine there are others, of what runs beside.
+  EXPECT_TRUE(std::any_of(alerts.begin(), alerts.end(), [](const auto& alert) {
+    return alert["service"] == "burner" && alert["state"] == "firing";
+  })) << alerts.dump(1);
 }
 
 TEST(DaemonTest, AServiceThatIsUsedIsNotIdle) {
