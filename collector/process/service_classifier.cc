@@ -6,6 +6,7 @@
 
 #include "base/spare.h"
 #include "base/text.h"
+#include "collector/metrics.h"
 #include "collector/port_owner.h"
 #include "collector/proc_text.h"
 
@@ -68,7 +69,7 @@ ServiceClassifier::ServiceClassifier(const FileRoot& proc, std::vector<WatchedSe
       self_pid_(self_pid),
       services_(services),
       watched_pids_(watched_.size()),
-      taken_names_{"other"} {
+      taken_names_{std::string(metrics::kOtherServices)} {
   for (const WatchedService& watch : watched_) taken_names_.insert(watch.name);
 }
 
