@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include "analysis/say.h"
 #include "base/duration.h"
+#include "base/text.h"
 
 namespace idlewatt {
 namespace {
@@ -43,7 +43,7 @@ const char* Estimated(const AlertView& view) {
 void SayPower(const AlertView& view, size_t service, std::string& text) {
   const std::optional<double> watts = view.energy.Watts(service);
   if (!watts) return;
-  Say(text, " It draws %.1f W, %.0f Wh a day%s.", *watts, *watts * 24, Estimated(view));
+  AppendFormat(text, " It draws %.1f W, %.0f Wh a day%s.", *watts, *watts * 24, Estimated(view));
 }
 
 // The idle service that draws most; nothing when none draws anything worth telling of.
@@ -66,9 +66,9 @@ void SayLargestIdle(const AlertView& view, std::string& text) {
     text += "no service draws any of it: it is what the machine itself needs";
     return;
   }
-  Say(text, "%s has the largest share, %.1f W%s; stop it while nobody needs it",
-      view.services[*largest].name.c_str(), view.energy.Watts(*largest).value_or(0),
-      Estimated(view));
+  AppendFormat(text, "%s has the largest share, %.1f W%s; stop it while nobody needs it",
+               view.services[*largest].name.c_str(), view.energy.Watts(*largest).value_or(0),
+               Estimated(view));
 }
 
 Finding FindIdlePower(const AlertView& view, size_t /*service*/) {
@@ -78,8 +78,9 @@ Finding FindIdlePower(const AlertView& view, size_t /*service*/) {
 
 void DescribeIdlePower(const AlertView& view, size_t /*service*/, double value, double threshold,
                        AlertText& text) {
-  Say(text.summary, "the machine draws %.1f W%s (limit %g W) though nobody uses any service", value,
-      Estimated(view), threshold);
+  AppendFormat(text.summary,
+               "the machine draws %.1f W%s (limit %g W) though nobody uses any service", value,
+               Estimated(view), threshold);
   SayLargestIdle(view, text.advice);
 }
 
@@ -92,9 +93,11 @@ Finding FindIdleServiceCpu(const AlertView& view, size_t service) {
 void DescribeIdleServiceCpu(const AlertView& view, size_t service, double value, double threshold,
                             AlertText& text) {
   const char* name = view.services[service].name.c_str();
-  Say(text.summary, "%s uses %.1f %% of a CPU (limit %g %%) though nobody has used it for %s", name,
-      value, threshold, IdleFor(view, service).c_str());
-  Say(text.advice, "look for a busy loop or polling in %s; stop it while nobody needs it.", name);
+  AppendFormat(text.summary,
+               "%s uses %.1f %% of a CPU (limit %g %%) though nobody has used it for %s", name,
+               value, threshold, IdleFor(view, service).c_str());
+  AppendFormat(text.advice, "look for a busy loop or polling in %s; stop it while nobody needs it.",
+               name);
   SayPower(view, service, text.advice);
 }
 
@@ -110,11 +113,13 @@ Finding FindMemoryGrowth(const AlertView& view, size_t service) {
 void DescribeMemoryGrowth(const AlertView& view, size_t service, double value, double threshold,
                           AlertText& text) {
   const char* name = view.services[service].name.c_str();
-  Say(text.summary, "memory of %s grows by %.0f MB an hour (limit %g MB)", name, value, threshold);
-  Say(text.advice, "look for a leak in %s", name);
+  AppendFormat(text.summary, "memory of %s grows by %.0f MB an hour (limit %g MB)", name, value,
+               threshold);
+  AppendFormat(text.advice, "look for a leak in %s", name);
   if (const std::optional<MemoryGrowth> growth = view.trends.Growth(service)) {
-    Say(text.advice, ": what it holds at least rose from %.0f to %.0f MB, and not by a step",
-        growth->first_bytes / kMegabyte, growth->last_bytes / kMegabyte);
+    AppendFormat(text.advice,
+                 ": what it holds at least rose from %.0f to %.0f MB, and not by a step",
+                 growth->first_bytes / kMegabyte, growth->last_bytes / kMegabyte);
   }
 }
 
@@ -138,8 +143,8 @@ void DescribeThermalPressure(const AlertView& view, size_t /*service*/, double v
     if (cpus > (largest ? view.services[*largest].cpus.value_or(0) : 0)) largest = number;
   }
   if (!largest) return;
-  Say(text.advice, "; %s uses most, %.1f CPUs", view.services[*largest].name.c_str(),
-      view.services[*largest].cpus.value_or(0));
+  AppendFormat(text.advice, "; %s uses most, %.1f CPUs", view.services[*largest].name.c_str(),
+               view.services[*largest].cpus.value_or(0));
 }
 
 // 1: it may come back by itself; 2: it does not.
@@ -155,13 +160,13 @@ Finding FindServiceDown(const AlertView& view, size_t service) {
 void DescribeServiceDown(const AlertView& view, size_t service, double /*value*/,
                          double /*threshold*/, AlertText& text) {
   const ServiceRow& row = view.services[service];
-  Say(text.summary, "%s is %s", row.name.c_str(), row.state.c_str());
-  Say(text.advice,
-      row.state == "failed"
-          ? "it is not started any more: see `idlewatt logs %s`, then `idlewatt start "
-            "%s`"
-          : "see `idlewatt status` and `idlewatt logs %s` for why %s is down",
-      row.name.c_str(), row.name.c_str());
+  AppendFormat(text.summary, "%s is %s", row.name.c_str(), row.state.c_str());
+  AppendFormat(text.advice,
+               row.state == "failed"
+                   ? "it is not started any more: see `idlewatt logs %s`, then `idlewatt start "
+                     "%s`"
+                   : "see `idlewatt status` and `idlewatt logs %s` for why %s is down",
+               row.name.c_str(), row.name.c_str());
 }
 
 Finding FindCrashLoop(const AlertView& view, size_t service) {
@@ -173,9 +178,9 @@ Finding FindCrashLoop(const AlertView& view, size_t service) {
 void DescribeCrashLoop(const AlertView& view, size_t service, double value, double threshold,
                        AlertText& text) {
   const char* name = view.services[service].name.c_str();
-  Say(text.summary, "%s was restarted %.0f times within %s (limit %g)", name, value,
-      FormatDuration(ServiceTrends::kRestartWindow).c_str(), threshold);
-  Say(text.advice, "see `idlewatt logs %s` for what ends it", name);
+  AppendFormat(text.summary, "%s was restarted %.0f times within %s (limit %g)", name, value,
+               FormatDuration(ServiceTrends::kRestartWindow).c_str(), threshold);
+  AppendFormat(text.advice, "see `idlewatt logs %s` for what ends it", name);
 }
 
 double GpuMemory(const ServiceRow& row) {
@@ -195,13 +200,15 @@ Finding FindIdleModelLoaded(const AlertView& view, size_t service) {
 void DescribeIdleModelLoaded(const AlertView& view, size_t service, double /*value*/,
                              double threshold, AlertText& text) {
   const ServiceRow& row = view.services[service];
-  Say(text.summary, "%s holds %.1f GiB of memory", row.name.c_str(), row.memory_bytes / kGibibyte);
+  AppendFormat(text.summary, "%s holds %.1f GiB of memory", row.name.c_str(),
+               row.memory_bytes / kGibibyte);
   if (GpuMemory(row) > 0) {
-    Say(text.summary, " and %.1f GiB of GPU memory", GpuMemory(row) / kGibibyte);
+    AppendFormat(text.summary, " and %.1f GiB of GPU memory", GpuMemory(row) / kGibibyte);
   }
-  Say(text.summary, " though nobody has used it for %s (limit %g min)",
-      IdleFor(view, service).c_str(), threshold);
-  Say(text.advice, "stop %s or unload its model until somebody asks for it.", row.name.c_str());
+  AppendFormat(text.summary, " though nobody has used it for %s (limit %g min)",
+               IdleFor(view, service).c_str(), threshold);
+  AppendFormat(text.advice, "stop %s or unload its model until somebody asks for it.",
+               row.name.c_str());
   SayPower(view, service, text.advice);
 }
 
@@ -218,7 +225,8 @@ void DescribeSensorLost(const AlertView& view, size_t /*service*/, double /*valu
     if (i > 0) text.summary += ", ";
     text.summary += lost[i];
   }
-  if (lost.size() > kMostNames) Say(text.summary, " and %zu more", lost.size() - kMostNames);
+  if (lost.size() > kMostNames)
+    AppendFormat(text.summary, " and %zu more", lost.size() - kMostNames);
   text.advice += "see `idlewatt sensors` for why; figures may be incomplete meanwhile";
 }
 
@@ -236,10 +244,11 @@ void DescribeIdleBaseline(const AlertView& view, size_t /*service*/, double valu
                           AlertText& text) {
   const std::optional<Baseline>& baseline = view.baseline.baseline();
   if (!baseline) return;
-  Say(text.summary, "the idle machine draws %.1f W%s, %.0f %% more than the %.1f W of baseline ",
-      view.baseline.MeanWatts().value_or(0), Estimated(view), value, baseline->watts);
+  AppendFormat(text.summary,
+               "the idle machine draws %.1f W%s, %.0f %% more than the %.1f W of baseline ",
+               view.baseline.MeanWatts().value_or(0), Estimated(view), value, baseline->watts);
   text.summary += baseline->name;
-  Say(text.summary, " (limit %g %%)", threshold);
+  AppendFormat(text.summary, " (limit %g %%)", threshold);
   text.advice += "something that runs while nobody uses it is new: ";
   SayLargestIdle(view, text.advice);
 }

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "analysis/metrics.h"
-#include "analysis/say.h"
 #include "base/text.h"
 
 namespace idlewatt {
@@ -219,9 +218,9 @@ void AlertEngine::Describe(const Rule& rule, const AlertView& view, size_t servi
   const Worst& worst = service == kMachine ? rule.machine_worst : rule.worst[service];
   const Metric& metric = *worst.series->metric;
   worst.series->AppendTo(alert.text.summary);
-  Say(alert.text.summary, " is %g%s, %s the limit of %g", alert.value,
-      metric.kind == MetricKind::kCounter ? " a second" : "", rule.rule.below ? "below" : "above",
-      threshold);
+  AppendFormat(alert.text.summary, " is %g%s, %s the limit of %g", alert.value,
+               metric.kind == MetricKind::kCounter ? " a second" : "",
+               rule.rule.below ? "below" : "above", threshold);
   alert.text.advice = rule.rule.advice;
 }
 

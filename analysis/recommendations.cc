@@ -4,11 +4,11 @@
 #include <array>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <map>
 #include <span>
 
 #include "base/duration.h"
+#include "base/text.h"
 
 namespace idlewatt {
 namespace {
@@ -24,18 +24,6 @@ constexpr double kBusyRatio = 0.05;  // of one CPU
 constexpr double kBusySeconds = 600;
 constexpr int64_t kLargeBytes = int64_t{1} << 30;
 constexpr double kMostlyIdle = 0.8;  // of the time
-
-std::string Number(double value, const char* format) {
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), format, value);
-  return text.data();
-}
-
-// About three digits that say something.
-std::string Digits(double value) {
-  if (value == 0) return "0";
-  return Number(value, value >= 100 ? "%.0f" : value >= 10 ? "%.1f" : value >= 1 ? "%.2f" : "%.3f");
-}
 
 std::string WattHours(double joules) { return Digits(joules / kJoulesPerWattHour) + " Wh"; }
 
@@ -109,7 +97,7 @@ std::string IntervalText(const ServiceUse& service, const IdleFacts& facts) {
   text += ", and used " + WattHours(*idle.joules) + " meanwhile";
   if (const std::optional<double> all = service.joules.Sum(); all && *all > 0) {
     text +=
-        ", " + Number(std::min(1.0, *idle.joules / *all) * 100, "%.0f %%") + " of all that it used";
+        ", " + Format("%.0f %%", std::min(1.0, *idle.joules / *all) * 100) + " of all that it used";
   }
   return text + EstimateNote(facts) + ".";
 }
@@ -147,7 +135,7 @@ std::optional<Recommendation> BusyLoopAdvice(const ServiceUse& service, const Id
   advice.title = service.service + " is busy while nobody uses it";
   advice.advice = "Look for polling, a busy loop or a timer in " + service.service +
                   ": a server that waits needs no CPU.";
-  advice.evidence = {"It used " + Number(ratio * 100, "%.1f %%") + " of a CPU over " +
+  advice.evidence = {"It used " + Format("%.1f %%", ratio * 100) + " of a CPU over " +
                      Time(idle.cpu_known_seconds) + " of idleness."};
   const auto cpu = service.components.find("cpu");
   if (cpu == service.components.end() || !cpu->second.idle) return advice;
@@ -174,13 +162,13 @@ std::optional<Recommendation> IdleModelAdvice(const ServiceUse& service, const I
       idle_seconds <= kMostlyIdle * facts.seconds) {
     return std::nullopt;
   }
-  const std::string memory = Number(static_cast<double>(*idle.peak_bytes) / (1 << 30), "%.1f GiB");
+  const std::string memory = Format("%.1f GiB", static_cast<double>(*idle.peak_bytes) / (1 << 30));
   Recommendation advice = Begin("idle_model", service.service, facts);
   advice.title = service.service + " holds " + memory + " and is hardly used";
   advice.advice =
       "Unload " + service.service + " while nobody needs it, which frees up to " + memory + ".";
   advice.evidence = {"It was idle for " + Time(idle_seconds) + " of " + Time(facts.seconds) + ", " +
-                     Number(std::min(1.0, idle_seconds / facts.seconds) * 100, "%.0f %%") +
+                     Format("%.0f %%", std::min(1.0, idle_seconds / facts.seconds) * 100) +
                      " of the time, with up to " + memory + " of memory."};
   return advice;
 }

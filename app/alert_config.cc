@@ -1,7 +1,5 @@
 #include "app/alert_config.h"
 
-#include <array>
-#include <charconv>
 #include <set>
 #include <string>
 #include <utility>
@@ -45,19 +43,14 @@ bool ReadMetric(TomlSection& section, AlertRule& rule) {
   return true;
 }
 
-std::string Digits(double number) {
-  std::array<char, 32> text{};
-  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), number).ptr};
-}
-
 // Of a built-in condition what is not written has its usual value.
 void CheckUsualThresholds(TomlSection& section, const AlertRule& rule) {
   if (*rule.critical >= *rule.warning) return;
   if (!section.Has("critical")) {
-    section.Error("warning", "is above the usual critical limit of " + Digits(*rule.critical) +
-                                 ": set critical too");
+    section.Error("warning", "is above the usual critical limit of " +
+                                 Format("%g", *rule.critical) + ": set critical too");
   } else if (!section.Has("warning")) {
-    section.Error("critical", "is below the usual warning limit of " + Digits(*rule.warning) +
+    section.Error("critical", "is below the usual warning limit of " + Format("%g", *rule.warning) +
                                   ": set warning too");
   } else {
     section.Error("critical", "must not be below warning");

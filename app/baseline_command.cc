@@ -1,7 +1,5 @@
 #include "app/baseline_command.h"
 
-#include <array>
-#include <cstdio>
 #include <optional>
 #include <string>
 
@@ -11,6 +9,7 @@
 #include "app/http_client.h"
 #include "app/output_file.h"
 #include "app/tables.h"
+#include "base/text.h"
 #include "exporters/baseline_api.h"
 
 namespace idlewatt {
@@ -19,10 +18,9 @@ namespace {
 constexpr const char* kPath = "/api/v1/baseline";
 
 Result<void> Print(const Baseline& baseline) {
-  std::array<char, 32> watts{};
-  std::snprintf(watts.data(), watts.size(), "%.2f", baseline.watts);
-  return PrintText(Printable(baseline.name) + ": the idle machine draws " + watts.data() +
-                   " W, the mean of " + std::to_string(baseline.minutes) + " idle minutes from " +
+  return PrintText(Printable(baseline.name) + ": the idle machine draws " +
+                   Format("%.2f", baseline.watts) + " W, the mean of " +
+                   std::to_string(baseline.minutes) + " idle minutes from " +
                    FormatWallTime(baseline.since) + " to " + FormatWallTime(baseline.until) + "\n");
 }
 

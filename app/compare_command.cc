@@ -1,10 +1,8 @@
 #include "app/compare_command.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -14,6 +12,7 @@
 #include "app/output_file.h"
 #include "app/tables.h"
 #include "base/duration.h"
+#include "base/text.h"
 #include "exporters/compare.h"
 #include "storage/history_reader.h"
 
@@ -24,9 +23,7 @@ constexpr const char* kUnknown = "-";
 constexpr double kBytesPerMebibyte = 1024 * 1024;
 
 std::string Fixed(double value, int decimals) {
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%.*f", decimals, value);
-  std::string out = text.data();
+  std::string out = Format("%.*f", decimals, value);
   const bool is_minus_zero =
       out.starts_with('-') && out.find_first_of("123456789") == std::string::npos;
   return is_minus_zero ? out.substr(1) : out;

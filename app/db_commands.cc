@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
@@ -14,6 +13,7 @@
 #include "app/logging.h"
 #include "app/progress.h"
 #include "app/tables.h"
+#include "base/text.h"
 #include "storage/data_dir.h"
 #include "storage/database_care.h"
 #include "storage/database_repair.h"
@@ -28,13 +28,6 @@ Result<std::string> ExistingDatabase(const std::string& db) {
   if (std::filesystem::exists(path, ignored) || ignored) return path;
   return Error{ErrorCode::kNoData, path, 0,
                "there is no such file: name the database with --db FILE"};
-}
-
-template <typename... Arguments>
-std::string Format(const char* format, Arguments... arguments) {
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), format, arguments...);
-  return text.data();
 }
 
 nlohmann::ordered_json TimeJson(const std::optional<WallTime>& time) {

@@ -1,8 +1,6 @@
 #include "app/energy_text.h"
 
-#include <array>
 #include <cmath>
-#include <cstdio>
 
 #include "app/tables.h"
 #include "base/duration.h"
@@ -14,11 +12,7 @@ namespace {
 constexpr double kLeastPerKwh = 1e-6;
 constexpr double kMostPerKwh = 1e9;
 
-std::string Fixed(double value, int decimals) {
-  std::array<char, 128> text{};
-  std::snprintf(text.data(), text.size(), "%.*f", decimals, value);
-  return text.data();
-}
+std::string Fixed(double value, int decimals) { return Format("%.*f", decimals, value); }
 
 // The decimals with which `value` has `digits` digits, at least `least`; one far below 1 has more.
 int DecimalsOf(double value, int digits, int least) {

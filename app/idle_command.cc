@@ -3,7 +3,6 @@
 #include <array>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "app/output_file.h"
 #include "app/tables.h"
 #include "base/duration.h"
+#include "base/text.h"
 #include "exporters/json_views.h"
 
 namespace idlewatt {
@@ -22,18 +22,6 @@ namespace {
 
 constexpr const char* kUnknown = "-";
 constexpr int kMostRows = 2000;  // of a report
-
-std::string Number(double value, const char* format) {
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), format, value);
-  return text.data();
-}
-
-// About three digits that say something.
-std::string Digits(double value) {
-  if (value == 0) return "0";
-  return Number(value, value >= 100 ? "%.0f" : value >= 10 ? "%.1f" : value >= 1 ? "%.2f" : "%.3f");
-}
 
 std::string DigitsOr(const Json& value, double divisor = 1) {
   return value.is_number() ? Digits(value.get<double>() / divisor) : kUnknown;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <map>
 #include <numeric>
 #include <utility>
@@ -36,11 +35,7 @@ constexpr size_t kMostOfName = 60;
 // Bars stand for whole ones of these, so that their name is one that people use.
 constexpr std::array<int64_t, 7> kBundles = {1, 2, 3, 7, 14, 28, 91};
 
-std::string Number(double value) {
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%.2f", value);
-  return text.data();
-}
+std::string Number(double value) { return Format("%.2f", value); }
 
 // "minute", "hour", "6 hours", "7 days", else "1h 30m".
 std::string NameOf(milliseconds length) {
@@ -313,10 +308,8 @@ std::string IdleChart::Axis() const {
   const int decimals = DecimalsOf(step);
   std::string numbers;
   for (double line = 0; line <= lines; ++line) {
-    std::array<char, 64> text{};
-    std::snprintf(text.data(), text.size(), "%.*f", decimals, line * step);
     numbers += "<text x=\"46\" y=\"" + Number(kHeight - line / lines * (kHeight - kTop) + 4) +
-               "\" text-anchor=\"end\">" + text.data() + "</text>";
+               "\" text-anchor=\"end\">" + Format("%.*f", decimals, line * step) + "</text>";
   }
   return "<svg class=\"numbers\" width=\"52\" height=\"262\" aria-hidden=\"true\">" + numbers +
          "</svg>\n"

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <cstdio>
 #include <utility>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "app/html_text.h"
 #include "app/idle_report_chart.h"
 #include "app/tables.h"
+#include "base/text.h"
 
 namespace idlewatt {
 namespace {
@@ -120,11 +120,7 @@ footer { margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: .8r
 </style>
 )";
 
-std::string Number(double value) {
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%.2f", value);
-  return text.data();
-}
+std::string Number(double value) { return Format("%.2f", value); }
 
 std::string Tag(const std::string& name, const std::string& text) {
   return "<" + name + ">" + text + "</" + name + ">";

@@ -12,8 +12,10 @@
 #include "app/compare_command.h"
 #include "app/db_commands.h"
 #include "app/energy_text.h"
+#include "app/exit_code.h"
 #include "app/idle_command.h"
 #include "app/idle_report_command.h"
+#include "app/output_file.h"
 #include "app/service_commands.h"
 #include "app/transfer.h"
 #include "exporters/http_server.h"
@@ -407,7 +409,8 @@ int main(int argc, char** argv) {
     std::reverse(words.begin(), words.end());  // as CLI11 wants them
     app.parse(std::move(words));
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    if (app.exit(error) != 0) return 2;
   }
-  return exit_code;
+  const auto written = idlewatt::FlushOutput();
+  return written.ok() ? exit_code : idlewatt::Fail(written.error());
 }

@@ -89,4 +89,11 @@ Result<void> PrintText(std::string_view text) {
   return output.Write(text);
 }
 
+Result<void> FlushOutput() {
+  errno = 0;
+  const bool was_lost = std::ferror(stdout) != 0;
+  if (std::fflush(stdout) == 0 && !was_lost) return {};
+  return ErrnoError(errno != 0 ? errno : EIO, "standard output", "cannot write");
+}
+
 }  // namespace idlewatt

@@ -35,7 +35,11 @@ class OutputFile {
   UniqueFd fd_;
 };
 
-// To standard output; for a command whose answer is one text.
+// To standard output at once; for a command whose answer is one text.
 Result<void> PrintText(std::string_view text);
+
+// Writes what stdio still holds for standard output. A full disk shows no earlier than here.
+// Errors: what its errno means, when anything that was printed is lost.
+Result<void> FlushOutput();
 
 }  // namespace idlewatt

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "app/terminal.h"
+#include "base/text.h"
 
 namespace idlewatt {
 namespace {
@@ -15,13 +16,6 @@ namespace {
 constexpr auto kPeriod = std::chrono::milliseconds(200);
 constexpr size_t kLeastBar = 10;
 constexpr size_t kWidestBar = 40;
-
-template <typename... Arguments>
-std::string Format(const char* format, Arguments... arguments) {
-  std::array<char, 128> text{};
-  std::snprintf(text.data(), text.size(), format, arguments...);
-  return text.data();
-}
 
 std::string RateText(uint64_t samples, std::chrono::duration<double> elapsed) {
   const double rate = elapsed.count() > 0 ? static_cast<double>(samples) / elapsed.count() : 0;

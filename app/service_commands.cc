@@ -7,6 +7,7 @@
 #include "app/control_token.h"
 #include "app/exit_code.h"
 #include "app/http_client.h"
+#include "app/output_file.h"
 #include "app/tables.h"
 
 namespace idlewatt {
@@ -82,8 +83,7 @@ Result<void> PrintLog(const LogsArguments& arguments) {
   for (;;) {
     ASSIGN_OR_RETURN(const auto piece, log.Read(std::chrono::hours(1)));
     if (!piece) return {};
-    std::fwrite(piece->data(), 1, piece->size(), stdout);
-    if (std::fflush(stdout) != 0) return {};  // nobody reads it any more
+    RETURN_IF_ERROR(PrintText(*piece));
   }
 }
 

@@ -1,7 +1,5 @@
 #include "app/status_table.h"
 
-#include <array>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <vector>
@@ -20,9 +18,7 @@ constexpr const char* kUnknown = "-";
 
 std::string NumberOr(const Json& value, const char* format, double scale = 1) {
   if (!value.is_number()) return kUnknown;
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), format, value.get<double>() * scale);
-  return text.data();
+  return Format(format, value.get<double>() * scale);
 }
 
 std::string TextOr(const Json& value) {

@@ -1,9 +1,7 @@
 #include "app/tables.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <string_view>
@@ -19,12 +17,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kUnknown = "-";
-
-std::string Number(double value, const char* format) {
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), format, value);
-  return text.data();
-}
 
 std::string TextOr(const Json& value) {
   return value.is_string() ? value.get<std::string>() : kUnknown;
@@ -170,8 +162,8 @@ namespace {
 
 std::string CostText(std::chrono::nanoseconds cost) {
   const double seconds = ToSeconds(cost);
-  if (seconds < 1e-3) return Number(seconds * 1e6, "%.0f us");
-  return seconds < 1 ? Number(seconds * 1e3, "%.1f ms") : Number(seconds, "%.1f s");
+  if (seconds < 1e-3) return Format("%.0f us", seconds * 1e6);
+  return seconds < 1 ? Format("%.1f ms", seconds * 1e3) : Format("%.1f s", seconds);
 }
 
 std::string TimeText(std::chrono::nanoseconds time) {

@@ -1,9 +1,33 @@
 #include "base/text.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
 #include <numeric>
 
 namespace idlewatt {
+namespace {
+
+void AppendFormatList(std::string& text, const char* format, va_list arguments) {
+  std::array<char, 256> buffer{};
+  va_list again;
+  va_copy(again, arguments);
+  const auto length =
+      static_cast<size_t>(std::vsnprintf(buffer.data(), buffer.size(), format, arguments));
+  if (length < buffer.size()) {
+    text.append(buffer.data(), length);
+  } else {
+    const size_t begin = text.size();
+    text.resize(begin + length + 1);  // with the NUL that vsnprintf writes
+    std::vsnprintf(text.data() + begin, length + 1, format, again);
+    text.pop_back();
+  }
+  va_end(again);
+}
+
+}  // namespace
 
 std::string_view Trim(std::string_view text) {
   constexpr std::string_view kBlank(" \t\r\n\0", 5);
@@ -82,6 +106,28 @@ std::string ToValidUtf8(std::string_view text) {
     }
   }
   return out;
+}
+
+std::string Format(const char* format, ...) {
+  std::string text;
+  va_list arguments;
+  va_start(arguments, format);
+  AppendFormatList(text, format, arguments);
+  va_end(arguments);
+  return text;
+}
+
+void AppendFormat(std::string& text, const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  AppendFormatList(text, format, arguments);
+  va_end(arguments);
+}
+
+std::string Digits(double value) {
+  if (value == 0) return "0";
+  const double size = std::abs(value);
+  return Format("%.*f", size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3, value);
 }
 
 std::string InQuotes(std::string_view text) { return "\"" + std::string(text) + "\""; }

@@ -39,6 +39,14 @@ std::vector<std::string_view> Split(std::string_view text, char separator);
 // `text` as valid UTF-8: each byte that is not becomes U+FFFD.
 std::string ToValidUtf8(std::string_view text);
 
+// What printf would print, however long.
+[[gnu::format(printf, 1, 2)]] std::string Format(const char* format, ...);
+// The same, behind `text`. Allocates only when `text` must grow.
+[[gnu::format(printf, 2, 3)]] void AppendFormat(std::string& text, const char* format, ...);
+
+// About three digits that say something: "0", "0.042", "4.20", "42.0", "420".
+std::string Digits(double value);
+
 // "text" with the quotes, for messages.
 std::string InQuotes(std::string_view text);
 

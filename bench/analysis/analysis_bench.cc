@@ -1,10 +1,7 @@
 #include <benchmark/benchmark.h>
 
-#include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <initializer_list>
-#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,25 +11,7 @@
 #include "collector/metrics.h"
 #include "collector/selector.h"
 #include "collector/snapshot.h"
-
-namespace {
-
-// Allocations of this process so far.
-std::atomic<int64_t> allocations = 0;
-
-}  // namespace
-
-void* operator new(size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-void* operator new(size_t size, const std::nothrow_t& /*tag*/) noexcept {
-  ++allocations;
-  return std::malloc(size);
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t /*size*/) noexcept { std::free(memory); }
+#include "tests/support/allocations.h"
 
 namespace idlewatt {
 namespace {
@@ -195,10 +174,17 @@ void BM_Analyzer_TickWithMetricRule(benchmark::State& state) { RunTicks(state, W
 // NOLINTEND(readability-identifier-naming)
 
 void Sizes(benchmark::internal::Benchmark* benchmark) {
-  benchmark->ArgNames({"services", "domains"})->Args({10, 2})->Args({50, 8})->Args({500, 8});
+  benchmark->ArgNames({"services", "domains"})->Args({10, 2})->Args({50, 8});
+}
+void LargeSize(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgNames({"services", "domains"})->Args({500, 8});
 }
 BENCHMARK(BM_Analyzer_Tick)->Apply(Sizes);
+BENCHMARK(BM_Analyzer_Tick)->Name("BM_Analyzer_Tick_Large")->Apply(LargeSize);
 BENCHMARK(BM_Analyzer_TickWithMetricRule)->Apply(Sizes);
+BENCHMARK(BM_Analyzer_TickWithMetricRule)
+    ->Name("BM_Analyzer_TickWithMetricRule_Large")
+    ->Apply(LargeSize);
 
 }  // namespace
 }  // namespace idlewatt

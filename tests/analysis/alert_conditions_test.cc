@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "analysis/say.h"
+#include "base/text.h"
 #include "tests/analysis/alert_support.h"
 
 namespace idlewatt {
@@ -19,9 +19,9 @@ using enum AlertState;
 TEST(AlertBuiltinTest, TheTableHoldsNineConditionsWithTheirUsualValues) {
   std::string table;
   for (const AlertBuiltin& one : AlertBuiltinTable()) {
-    Say(table, "%s %g %g %s %lld\n", std::string(one.name).c_str(), one.warning.value_or(-1),
-        one.critical.value_or(-1), std::string(one.unit).c_str(),
-        static_cast<long long>(one.hold.count() / 1000));
+    AppendFormat(table, "%s %g %g %s %lld\n", std::string(one.name).c_str(),
+                 one.warning.value_or(-1), one.critical.value_or(-1), std::string(one.unit).c_str(),
+                 static_cast<long long>(one.hold.count() / 1000));
     EXPECT_EQ(FindAlertBuiltin(one.name), &one);
   }
   EXPECT_EQ(table,

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace idlewatt {
 namespace {
@@ -120,6 +123,24 @@ TEST(TextTest, ANameThatIsUsedGetsANumber) {
   EXPECT_EQ(UniqueName("a#2", used), "a#2");
   EXPECT_EQ(UniqueName("a", used), "a#3");
   EXPECT_EQ(UniqueName("b", used), "b");
+}
+
+TEST(TextTest, FormatIsAsLongAsItMustBe) {
+  EXPECT_EQ(Format("%s %.2f %d%%", "a", 1.005, 7), "a 1.00 7%");
+  for (const size_t length : {0, 254, 255, 256, 257, 5000}) {
+    const std::string word(length, 'x');
+    EXPECT_EQ(Format("%s!", word.c_str()), word + "!") << length;
+  }
+  std::string text = "kept";
+  AppendFormat(text, " %g", 0.5);
+  EXPECT_EQ(text, "kept 0.5");
+}
+
+TEST(TextTest, DigitsAreAboutThree) {
+  const std::vector<std::pair<double, std::string>> cases = {
+      {0, "0"},       {0.0421, "0.042"}, {1, "1.00"},     {9.996, "10.00"}, {42, "42.0"},
+      {123.4, "123"}, {12345, "12345"},  {-4.2, "-4.20"}, {-420, "-420"}};
+  for (const auto& [value, text] : cases) EXPECT_EQ(Digits(value), text);
 }
 
 }  // namespace

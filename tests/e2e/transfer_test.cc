@@ -55,6 +55,25 @@ TEST_F(TransferCommandTest, APipeIsReadAndExitCodesTellHowItWent) {
   EXPECT_EQ(exported.output, "m 1 1\n# EOF\n");
 }
 
+TEST_F(TransferCommandTest, WhatCanNotBePrintedIsAFailureOfEveryCommand) {
+  ASSERT_EQ(Shell("printf 'm 1 1700000000\\n# EOF\\n' | " + Command("import - --db " + Db("a")))
+                .status->code,
+            0);
+  const std::string db = " --db " + Db("a");
+  for (const std::string& words :
+       {std::string("version"), std::string("--help"), std::string("sensors"), "db stats" + db,
+        "db check" + db, "query series" + db,
+        "query range m --since 2023-11-14T00:00:00Z --until 2023-11-15T00:00:00Z" + db,
+        "query sql 'SELECT 1'" + db, "query idle-power --since 1h" + db,
+        "report idle --since 1h" + db, "export" + db}) {
+    const Outcome full = Shell(Command(words) + " > /dev/full");
+    EXPECT_EQ(full.status->code, 1) << words;
+    EXPECT_THAT(full.output, HasSubstr("No space left on device")) << words;
+    const Outcome read = Shell(Command(words) + " > /dev/null");
+    EXPECT_EQ(read.status->code, 0) << words << ": " << read.output;
+  }
+}
+
 TEST_F(TransferCommandTest, WithoutAFileItIsTheHistoryOfThisUsersDaemon) {
   const std::string environment =
       "IDLEWATT_HTTP=127.0.0.1:1 XDG_STATE_HOME=" + folder_.PathOf("state") + " ";
