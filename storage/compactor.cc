@@ -47,12 +47,12 @@ Result<void> Compactor::Transaction(Body body) {
 }
 
 Result<bool> Compactor::CompactHour(int64_t newest_ms) {
-  ASSIGN_OR_RETURN(bool row, oldest_->Step());
-  const std::optional<int64_t> oldest =
-      row && !oldest_->IsNull(0) ? std::optional(oldest_->Int(0)) : std::nullopt;
+  ASSIGN_OR_RETURN(const bool row, oldest_->Step());
+  const bool is_empty = !row || oldest_->IsNull(0);
+  const int64_t oldest = is_empty ? newest_ms : oldest_->Int(0);
   oldest_->Reset();
-  if (!oldest || *oldest >= FloorTo(newest_ms, kHourMs)) return false;
-  Hour hour{*oldest, SaturatingAdd(FloorTo(*oldest, kHourMs), kHourMs), {}, 0, 0};
+  if (oldest >= FloorTo(newest_ms, kHourMs)) return false;
+  Hour hour{oldest, SaturatingAdd(FloorTo(oldest, kHourMs), kHourMs), {}, 0, 0};
   RETURN_IF_ERROR(Transaction([this, &hour] { return WriteHour(hour); }));
   if (hour.damaged_rows > 0) {
     lost_rows_ += hour.damaged_rows;

@@ -78,29 +78,8 @@ class Machine {
   std::mt19937 random_{7};
 };
 
-std::string Times(std::string_view sql, std::initializer_list<int64_t> numbers) {
-  std::string out(sql);
-  for (const int64_t number : numbers) out.replace(out.find('@'), 1, std::to_string(number));
-  return out;
-}
-
-// For the hours or days of the month that have no measured values here.
-constexpr std::string_view kFillRollups = R"sql(
-(id, count, min, max, avg, last, increase)
-WITH RECURSIVE span(t) AS (SELECT @ UNION ALL SELECT t + 1 FROM span LIMIT @)
-SELECT (t << 24) + series.id, 720, 0, 1, 0.75, t, 5000.0 + t % 7
-FROM span CROSS JOIN series ORDER BY t, series.id;
-)sql";
-
-// One every half hour of each service.
-constexpr std::string_view kFillIntervals = R"sql(
-INSERT INTO idle_interval(service, start_ms, end_ms, joules, avg_watts, cpu_seconds,
-                          peak_rss_bytes, reason)
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT @),
-               s(k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM s LIMIT @)
-SELECT 'service' || k, @ + i * 1800000, @ + i * 1800000 + 1500000, 2250.5, 1.5, 3.25,
-       1073741824, 'used'
-FROM n CROSS JOIN s;
+// Of which a tenth are alerts.
+constexpr std::string_view kFillEvents = R"sql(
 INSERT INTO event(time_ms, kind, service, detail_json)
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT 5000)
 SELECT @ + i * 500000, iif(i % 10, 'service_state', 'alert'), 'service1',
@@ -128,11 +107,9 @@ class Month {
     Database db = Must(Database::Open(path(), Database::Mode::kReadWrite));
     const int64_t first_day = kMidnight / kDayMs - 1;
     Must(db.Execute("PRAGMA synchronous = off; PRAGMA busy_timeout = 5000"));
-    Must(db.Execute("INSERT OR IGNORE INTO rollup_1h" +
-                    Times(kFillRollups, {first_day * 24, kDays * 24})));
-    Must(db.Execute("INSERT OR IGNORE INTO rollup_1d" + Times(kFillRollups, {first_day, kDays})));
-    Must(db.Execute(
-        Times(kFillIntervals, {kDays * 48, kServices, kMidnight, kMidnight, kMidnight})));
+    FillRollUps(db, first_day, kDays);
+    FillIdleIntervals(db, kServices, kMidnight / kDayMs, kDays);
+    Must(db.Execute(WithNumbers(kFillEvents, {kMidnight})));
   }
   // Flushed every 15 s; a flush compacts what is over.
   void Record(History& history, int64_t from_ms, int64_t to_ms) {

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "storage/calendar.h"
 #include "storage/database_file.h"
 
 namespace idlewatt {
@@ -22,7 +23,42 @@ SeriesId Intern(const GeneratedMachine::Series& series, SeriesRegistry& registry
   return *registry.Intern(borrowed, labels, Readings::kMostSeries);
 }
 
+constexpr std::string_view kFillRollUps = R"sql(
+(id, count, min, max, avg, last, increase)
+WITH RECURSIVE span(t) AS (SELECT @ UNION ALL SELECT t + 1 FROM span LIMIT @)
+SELECT (t << 24) + series.id, 720, 0, 1, 0.75, t, 5000.0 + t % 7
+FROM span CROSS JOIN series ORDER BY t, series.id;
+)sql";
+
+constexpr std::string_view kFillIntervals = R"sql(
+INSERT INTO idle_interval(service, start_ms, end_ms, joules, avg_watts, cpu_seconds,
+                          peak_rss_bytes, reason)
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT @),
+               s(k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM s LIMIT @)
+SELECT 'service' || k, @ + i * 1800000, @ + i * 1800000 + 1500000, 2250.5, 1.5, 3.25,
+       1073741824, 'used'
+FROM n CROSS JOIN s;
+)sql";
+
 }  // namespace
+
+std::string WithNumbers(std::string_view sql, std::initializer_list<int64_t> numbers) {
+  std::string out(sql);
+  for (const int64_t number : numbers) out.replace(out.find('@'), 1, std::to_string(number));
+  return out;
+}
+
+void FillRollUps(Database& db, int64_t first_day, int64_t days) {
+  Must(db.Execute("INSERT OR IGNORE INTO rollup_1h" +
+                  WithNumbers(kFillRollUps, {first_day * 24, days * 24})));
+  Must(
+      db.Execute("INSERT OR IGNORE INTO rollup_1d" + WithNumbers(kFillRollUps, {first_day, days})));
+}
+
+void FillIdleIntervals(Database& db, int64_t services, int64_t first_day, int64_t days) {
+  const int64_t first_ms = first_day * kDayMs;
+  Must(db.Execute(WithNumbers(kFillIntervals, {days * 48, services, first_ms, first_ms})));
+}
 
 BenchFolder::BenchFolder() : dir_(Must(DataDir::Lock(FolderName()))) {}
 

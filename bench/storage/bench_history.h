@@ -2,10 +2,13 @@
 // without its history measures nothing.
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -14,6 +17,7 @@
 #include "bench/storage/generated_machine.h"
 #include "collector/frame.h"
 #include "storage/data_dir.h"
+#include "storage/database_file.h"
 #include "storage/history.h"
 
 namespace idlewatt {
@@ -70,6 +74,16 @@ class BenchHistory {
   Frame frame_;
   std::unique_ptr<History> history_;
 };
+
+// `sql` with the numbers in the place of its @, in their order.
+std::string WithNumbers(std::string_view sql, std::initializer_list<int64_t> numbers);
+
+// Made-up roll-ups by hour and day of every series that `db` knows; those that are there stay.
+// `first_day`: since 1970.
+void FillRollUps(Database& db, int64_t first_day, int64_t days);
+
+// Of each of "service0", "service1", … an idle interval of 25 minutes every half hour.
+void FillIdleIntervals(Database& db, int64_t services, int64_t first_day, int64_t days);
 
 // How many flushes of BenchHistory an hour has.
 inline constexpr int64_t kFlushesPerHour =

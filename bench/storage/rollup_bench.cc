@@ -4,6 +4,7 @@
 #include <map>
 
 #include "bench/storage/bench_history.h"
+#include "storage/calendar.h"
 #include "storage/database_file.h"
 
 namespace idlewatt {
@@ -11,14 +12,7 @@ namespace {
 
 constexpr int64_t kServices = 20;
 constexpr int64_t kSeries = 300;  // of the whole machine; the first ones are asked for
-constexpr int64_t kDayMs = 86'400'000;
 constexpr int64_t kFirstDay = GeneratedMachine::kStartMs / kDayMs;
-
-std::string Times(std::string_view sql, std::initializer_list<int64_t> numbers) {
-  std::string out(sql);
-  for (const int64_t number : numbers) out.replace(out.find('@'), 1, std::to_string(number));
-  return out;
-}
 
 // Of each service the joules that it used while it was idle, and whether it was; then others.
 constexpr std::string_view kFillSeries = R"sql(
@@ -34,25 +28,6 @@ WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n LIMIT @)
 SELECT i, 'bench_value', json_object('n', i), 'gauge', '' FROM n;
 )sql";
 
-// The roll-ups of all series, for spans of so many hours or days from a first one.
-constexpr std::string_view kFillRollups = R"sql(
-(id, count, min, max, avg, last, increase)
-WITH RECURSIVE span(t) AS (SELECT @ UNION ALL SELECT t + 1 FROM span LIMIT @)
-SELECT (t << 24) + series.id, 720, 0, 1, 0.75, t, 5000.0 + t % 7
-FROM span CROSS JOIN series ORDER BY t, series.id;
-)sql";
-
-// One every half hour of each service.
-constexpr std::string_view kFillIntervals = R"sql(
-INSERT INTO idle_interval(service, start_ms, end_ms, joules, avg_watts, cpu_seconds,
-                          peak_rss_bytes, reason)
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT @),
-               s(k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM s LIMIT @)
-SELECT 'service' || k, @ + i * 1800000, @ + i * 1800000 + 1500000, 2250.5, 1.5, 3.25,
-       1073741824, 'no requests'
-FROM n CROSS JOIN s;
-)sql";
-
 // A history of so many days, without its raw values. Made once for each length.
 class RolledUpFile {
  public:
@@ -66,11 +41,9 @@ class RolledUpFile {
  private:
   explicit RolledUpFile(int64_t days) : db_(Must(OpenForWriting(folder_.db_path())).db) {
     Must(db_.Execute("PRAGMA synchronous = off"));
-    Must(db_.Execute(Times(kFillSeries, {kServices, kSeries - 2 * kServices})));
-    Must(db_.Execute("INSERT INTO rollup_1h" + Times(kFillRollups, {kFirstDay * 24, days * 24})));
-    Must(db_.Execute("INSERT INTO rollup_1d" + Times(kFillRollups, {kFirstDay, days})));
-    const int64_t first_ms = kFirstDay * kDayMs;
-    Must(db_.Execute(Times(kFillIntervals, {days * 48, kServices, first_ms, first_ms})));
+    Must(db_.Execute(WithNumbers(kFillSeries, {kServices, kSeries - 2 * kServices})));
+    FillRollUps(db_, kFirstDay, days);
+    FillIdleIntervals(db_, kServices, kFirstDay, days);
   }
 
   BenchFolder folder_;
@@ -108,7 +81,7 @@ std::string FromRollups(std::string_view table, int64_t span_seconds, int64_t fi
   std::string sql(kFromRollups);
   const size_t name = sql.rfind('@');
   sql.replace(name, 1, table);
-  return Times(sql, {first, count, span_seconds});
+  return WithNumbers(sql, {first, count, span_seconds});
 }
 
 void BM_IdlePower_ByDays(benchmark::State& state) {
@@ -125,7 +98,8 @@ void BM_IdlePower_ByHours(benchmark::State& state) {
 
 void BM_IdlePower_ByIntervals(benchmark::State& state) {
   const int64_t days = state.range(0);
-  AskForServices(state, RolledUpFile::OfDays(days), Times(kFromIntervals, {kFirstDay * kDayMs}));
+  AskForServices(state, RolledUpFile::OfDays(days),
+                 WithNumbers(kFromIntervals, {kFirstDay * kDayMs}));
 }
 
 BENCHMARK(BM_IdlePower_ByDays)->ArgName("days")->Arg(3)->Unit(benchmark::kMillisecond);

@@ -312,4 +312,12 @@ class AnalysisMachine {
   double handed_out_ = 0;
 };
 
+// A machine of four CPUs whose package has drawn 10 W unused for a minute; `busy` is there.
+inline void LearnFloor(AnalysisMachine& machine) {
+  machine.Zone("package-0", 10);
+  machine.Run("busy", 0);
+  machine.Tick();
+  machine.TickFor(std::chrono::minutes(1));
+}
+
 }  // namespace idlewatt

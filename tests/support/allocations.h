@@ -14,14 +14,15 @@ inline std::atomic<int64_t> allocations = 0;
 
 }  // namespace idlewatt
 
-void* operator new(size_t size) {
+// Not inlined: g++ 12 takes a free() that it sees for one of what another new gave.
+[[gnu::noinline]] void* operator new(size_t size) {
   ++idlewatt::allocations;
   if (void* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
 }
-void* operator new(size_t size, const std::nothrow_t& /*tag*/) noexcept {
+[[gnu::noinline]] void* operator new(size_t size, const std::nothrow_t& /*tag*/) noexcept {
   ++idlewatt::allocations;
   return std::malloc(size);
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t /*size*/) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t /*size*/) noexcept { std::free(memory); }
