@@ -185,7 +185,7 @@ void DescribeCrashLoop(const AlertView& view, size_t service, double value, doub
 
 double GpuMemory(const ServiceRow& row) {
   double bytes = 0;
-  for (const ServiceRow::GpuUse& gpu : row.gpus) bytes += gpu.memory_bytes;
+  for (const GpuUse& gpu : row.gpus) bytes += gpu.memory_bytes;
   return bytes;
 }
 

@@ -51,7 +51,7 @@ void ServiceTable::BeginTick() {
     row.requests.reset();
     row.uptime_seconds.reset();
     row.state.clear();
-    std::fill(row.gpus.begin(), row.gpus.end(), ServiceRow::GpuUse());
+    std::fill(row.gpus.begin(), row.gpus.end(), GpuUse());
   }
 }
 
@@ -103,7 +103,7 @@ void ServiceTable::TakeProcesses(const Snapshot& snapshot) {
           [](ServiceRow& row, const SnapshotValue& value) { row.memory_bytes += value.value; });
 }
 
-ServiceRow::GpuUse& ServiceTable::GpuOf(ServiceRow& row, std::string_view gpu) {
+GpuUse& ServiceTable::GpuOf(ServiceRow& row, std::string_view gpu) {
   const auto known = std::find(gpus_.begin(), gpus_.end(), gpu);
   const auto index = static_cast<size_t>(known - gpus_.begin());
   if (known == gpus_.end()) gpus_.emplace_back(gpu);
@@ -128,7 +128,7 @@ void ServiceTable::TakeSockets(const Snapshot& snapshot) {
   const BootTime now = snapshot.time.boot;
   ForEach(snapshot, metrics::kServiceConnectionsSeen,
           [now](ServiceRow& row, const SnapshotValue& value) {
-            ServiceRow::Sockets& sockets = row.sockets.emplace();
+            SocketUse& sockets = row.sockets.emplace();
             sockets.fresh = value.time.boot == now;
             if (sockets.fresh) sockets.new_connections = value.Increase().value_or(0);
           });

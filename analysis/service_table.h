@@ -15,14 +15,25 @@ namespace idlewatt {
 // that somebody asked for, nor one after a good end.
 bool IsFailedRestart(std::string_view reason);
 
+// Of one service in one tick, as all of ServiceRow.
+struct GpuUse {
+  double memory_bytes = 0;
+  double used_seconds = 0;  // of its engines
+};
+struct SocketUse {
+  bool fresh = false;
+  double new_connections = 0;
+  double bytes_per_second = 0;  // in and out
+};
+// Through its proxy.
+struct RequestUse {
+  double come = 0;
+  double in_flight = 0;
+};
+
 // One service in one tick. "Used" is since its values before; what was not read in this tick, and
 // what has no value before, counts as nothing.
 struct ServiceRow {
-  struct GpuUse {
-    double memory_bytes = 0;
-    double used_seconds = 0;  // of its engines
-  };
-
   std::string name;
   bool is_new = false;      // the first tick of this row: what is kept by its number is another's
   BootTime seen;            // the last tick in which anything told of it
@@ -32,22 +43,11 @@ struct ServiceRow {
   bool running = false;     // it has processes
   bool cpu_fresh = false;   // its CPU time was read in this tick
   double cpu_used = 0;      // seconds
-  std::optional<double> cpus;  // 1 is one CPU; nothing at its first reading
-  double memory_bytes = 0;     // RSS
-  std::vector<GpuUse> gpus;    // as ServiceTable::gpus()
-  // On its ports; nothing where they are not known.
-  struct Sockets {
-    bool fresh = false;
-    double new_connections = 0;
-    double bytes_per_second = 0;  // in and out
-  };
-  std::optional<Sockets> sockets;
-  // Through its proxy; nothing without one.
-  struct Requests {
-    double come = 0;
-    double in_flight = 0;
-  };
-  std::optional<Requests> requests;
+  std::optional<double> cpus;          // 1 is one CPU; nothing at its first reading
+  double memory_bytes = 0;             // RSS
+  std::vector<GpuUse> gpus;            // as ServiceTable::gpus()
+  std::optional<SocketUse> sockets;    // nothing where its ports are not known
+  std::optional<RequestUse> requests;  // nothing without a proxy
   std::string state;  // of a supervised service: "ready", "failed", …; else empty
   std::optional<double> uptime_seconds;  // of a supervised service that runs
   double restarts = 0;                   // after failures
@@ -80,7 +80,7 @@ class ServiceTable {
   void TakeGpus(const Snapshot& snapshot);
   void TakeSockets(const Snapshot& snapshot);
   void TakeSupervision(const Snapshot& snapshot);
-  ServiceRow::GpuUse& GpuOf(ServiceRow& row, std::string_view gpu);
+  GpuUse& GpuOf(ServiceRow& row, std::string_view gpu);
 
   std::vector<ServiceRow> rows_;
   std::vector<size_t> order_;

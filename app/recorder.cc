@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "base/text.h"
 #include "collector/metrics.h"
 #include "exporters/api_answers.h"
 
@@ -87,7 +88,8 @@ void Recorder::LogAlerts(const std::vector<AlertStatus>& alerts, int64_t time_ms
       spdlog::warn("alert {} ({}): {}; {}", alert.alert, alert.severity, alert.summary,
                    alert.advice);
     } else if (alert.state == AlertState::kResolved) {
-      spdlog::info("alert {} ({}) of {} is over", alert.alert, alert.severity, alert.service);
+      const std::string of = alert.service.empty() ? "" : " of " + InQuotes(alert.service);
+      spdlog::info("alert {} ({}){} is over", alert.alert, alert.severity, of);
     }
   }
   logged_ = std::move(now);

@@ -40,7 +40,7 @@ class CallError {
   std::string text() const { return error_.message != nullptr ? error_.message : ""; }
 
  private:
-  sd_bus_error error_ = SD_BUS_ERROR_NULL;
+  sd_bus_error error_{};
 };
 
 // `code` is a negative errno, as sd-bus gives them; it has one for each error of D-Bus itself.
