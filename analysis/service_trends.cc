@@ -61,7 +61,9 @@ void ServiceTrends::AddRestart(Trend& trend, BootTime time) {
 }
 
 void ServiceTrends::CountRestarts(const ServiceRow& row, Trend& trend, BootTime now) {
-  for (double i = 0; i < row.restarts; ++i) AddRestart(trend, now);
+  const double most = static_cast<double>(trend.restarts.size());  // more would be forgotten again
+  const auto count = static_cast<int>(std::clamp(row.restarts, 0.0, most));
+  for (int i = 0; i < count; ++i) AddRestart(trend, now);
   const auto is_recent = [&](BootTime time) { return now - time < kRestartWindow; };
   trend.recent_restarts = static_cast<int>(std::count_if(
       trend.restarts.begin(),

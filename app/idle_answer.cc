@@ -32,10 +32,11 @@ class AnswerReader {
   const std::string& problem() const { return problem_; }
 
   const Json& Member(const Json& object, const char* key) {
+    static const Json null;
     const auto found = object.find(key);
     if (found != object.end()) return *found;
     Wrong(key, "is missing");
-    return null_;
+    return null;
   }
   Known Number(const Json& object, const char* key) {
     const Json& value = Member(object, key);
@@ -67,10 +68,11 @@ class AnswerReader {
   }
   // Empty for what is no array.
   const Json::array_t& List(const Json& object, const char* key) {
+    static const Json::array_t none;
     const Json& value = Member(object, key);
     if (value.is_array()) return value.get_ref<const Json::array_t&>();
     if (!value.is_null()) Wrong(key, "is not a list");
-    return no_list_;
+    return none;
   }
 
   std::nullopt_t Wrong(const std::string& what, const char* how) {
@@ -79,8 +81,6 @@ class AnswerReader {
   }
 
  private:
-  const Json null_ = nullptr;
-  const Json::array_t no_list_ = {};
   std::string problem_;
 };
 

@@ -35,7 +35,8 @@ constexpr size_t kMostOfName = 60;
 // Bars stand for whole ones of these, so that their name is one that people use.
 constexpr std::array<int64_t, 7> kBundles = {1, 2, 3, 7, 14, 28, 91};
 
-std::string Number(double value) { return Format("%.2f", value); }
+// Where the line of so many stands that is this one from below.
+double HeightOf(int line, int lines) { return kHeight - (kHeight - kTop) * line / lines; }
 
 // "minute", "hour", "6 hours", "7 days", else "1h 30m".
 std::string NameOf(milliseconds length) {
@@ -238,21 +239,21 @@ std::string IdleChart::BarsSvg(double top) const {
       title += "\n" + Shortened(parts_[i].name, kMostOfName) + " " + EnergyText(bar.joules[i]);
       const double height = bar.joules[i] / top * (kHeight - kTop);
       y -= height;
-      rects += "<rect class=\"" + parts_[i].color + "\" x=\"" +
-               Number(left + slot * (1 - kBarFill) / 2) + "\" y=\"" + Number(y) + "\" width=\"" +
-               Number(slot * kBarFill) + "\" height=\"" + Number(height) + "\"/>";
+      AppendFormat(
+          rects, "<rect class=\"%s\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\"/>",
+          parts_[i].color.c_str(), left + slot * (1 - kBarFill) / 2, y, slot * kBarFill, height);
     }
     out += "<g><title>" + EscapeHtml(title) + "</title>" + rects + "</g>\n";
   }
   return out;
 }
 
-std::string IdleChart::GridSvg(double step, double top) const {
+std::string IdleChart::GridSvg(int lines) const {
   std::string out;
-  for (double value = 0; value <= top * 1.0001; value += step) {
-    const std::string y = Number(kHeight - value / top * (kHeight - kTop));
-    out += "<line class=\"" + std::string(value == 0 ? "zero" : "grid") + "\" x1=\"0\" y1=\"" + y +
-           "\" x2=\"" + Number(kWidth) + "\" y2=\"" + y + "\"/>";
+  for (int line = 0; line <= lines; ++line) {
+    const double y = HeightOf(line, lines);
+    AppendFormat(out, "<line class=\"%s\" x1=\"0\" y1=\"%.2f\" x2=\"%.2f\" y2=\"%.2f\"/>",
+                 line == 0 ? "zero" : "grid", y, kWidth, y);
   }
   return out + "\n";
 }
@@ -262,11 +263,14 @@ std::string IdleChart::GapsSvg() const {
   for (const Gap& gap : gaps_) {
     const double left = PlaceOf(gap.start) * 100;
     const double width = PlaceOf(gap.end) * 100 - left;
-    out += "<rect class=\"gap\" x=\"" + Number(left) + "%\" y=\"" + Number(kTop) + "\" width=\"" +
-           Number(width) + "%\" height=\"" + Number(kHeight - kTop) + "\"/>";
+    AppendFormat(out,
+                 "<rect class=\"gap\" x=\"%.2f%%\" y=\"%.2f\" width=\"%.2f%%\" height=\"%.2f\"/>",
+                 left, kTop, width, kHeight - kTop);
     if (width < 100 * kGapWithText) continue;
-    out += "<text x=\"" + Number(left + width / 2) + "%\" y=\"" + Number(kTop + kHeight / 2) +
-           "\" text-anchor=\"middle\" class=\"in-gap\">not measured</text>";
+    AppendFormat(out,
+                 "<text x=\"%.2f%%\" y=\"%.2f\" text-anchor=\"middle\" class=\"in-gap\">not "
+                 "measured</text>",
+                 left + width / 2, kTop + kHeight / 2);
   }
   return out + "\n";
 }
@@ -278,15 +282,15 @@ std::string IdleChart::TimesSvg() const {
   for (const WallTime time :
        is_by_month ? TicksByMonth(since_, until_) : TicksByTime(since_, until_)) {
     const double place = PlaceOf(time);
-    const std::string x = Number(100 * place) + "%";
+    const double x = 100 * place;
     const std::string text = UtcText(time);
     const char* anchor = place < 0.04 ? "start" : place > 0.96 ? "end" : "middle";
     const auto label = [&](double y, const std::string& words) {
-      out += "<text x=\"" + x + "\" y=\"" + Number(y) + "\" text-anchor=\"" + anchor + "\">" +
-             words + "</text>";
+      AppendFormat(out, "<text x=\"%.2f%%\" y=\"%.2f\" text-anchor=\"%s\">%s</text>", x, y, anchor,
+                   words.c_str());
     };
-    out += "<line class=\"tick\" x1=\"" + x + "\" y1=\"" + Number(kHeight) + "\" x2=\"" + x +
-           "\" y2=\"" + Number(kHeight + 5) + "\"/>";
+    AppendFormat(out, "<line class=\"tick\" x1=\"%.2f%%\" y1=\"%.2f\" x2=\"%.2f%%\" y2=\"%.2f\"/>",
+                 x, kHeight, x, kHeight + 5);
     if (is_by_month) {
       label(kHeight + 19, MonthText(text) + (" " + text.substr(0, 4)));
       continue;
@@ -303,13 +307,13 @@ std::string IdleChart::Axis() const {
   const EnergyScale scale(most);
   const double top_units = std::max(most / scale.joules(), kLeastOfAxis);
   const double step = NiceStep(top_units);
-  const double lines = std::ceil(top_units / step);
+  const int lines = static_cast<int>(std::ceil(top_units / step));
   const double top = lines * step;
   const int decimals = DecimalsOf(step);
   std::string numbers;
-  for (double line = 0; line <= lines; ++line) {
-    numbers += "<text x=\"46\" y=\"" + Number(kHeight - line / lines * (kHeight - kTop) + 4) +
-               "\" text-anchor=\"end\">" + Format("%.*f", decimals, line * step) + "</text>";
+  for (int line = 0; line <= lines; ++line) {
+    AppendFormat(numbers, "<text x=\"46\" y=\"%.2f\" text-anchor=\"end\">%.*f</text>",
+                 HeightOf(line, lines) + 4, decimals, line * step);
   }
   return "<svg class=\"numbers\" width=\"52\" height=\"262\" aria-hidden=\"true\">" + numbers +
          "</svg>\n"
@@ -317,11 +321,13 @@ std::string IdleChart::Axis() const {
          "aria-labelledby=\"over-time over-time-words\">\n"
          "<title id=\"over-time\">Energy over time in " +
          scale.unit() + " per " + bar_name_ + "</title>\n<desc id=\"over-time-words\">" +
-         EscapeHtml(Description()) + "</desc>\n" + "<svg width=\"100%\" height=\"" +
-         Number(kHeight) + "\" viewBox=\"0 0 " + Number(kWidth) + " " + Number(kHeight) +
-         "\" preserveAspectRatio=\"none\">\n" +
-         GridSvg(step * scale.joules(), top * scale.joules()) + BarsSvg(top * scale.joules()) +
-         "</svg>\n" + GapsSvg() + TimesSvg() + "</svg>\n";
+         EscapeHtml(Description()) + "</desc>\n" +
+         Format(
+             "<svg width=\"100%%\" height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\" "
+             "preserveAspectRatio=\"none\">\n",
+             kHeight, kWidth, kHeight) +
+         GridSvg(lines) + BarsSvg(top * scale.joules()) + "</svg>\n" + GapsSvg() + TimesSvg() +
+         "</svg>\n";
 }
 
 std::string IdleChart::Description() const {

@@ -52,7 +52,7 @@ class IdleChart {
   double PlaceOf(WallTime time) const;  // 0 at the left end, 1 at the right
   std::string Axis() const;
   std::string BarsSvg(double top) const;
-  std::string GridSvg(double step, double top) const;
+  std::string GridSvg(int lines) const;
   std::string GapsSvg() const;
   std::string TimesSvg() const;
   std::string Legend() const;

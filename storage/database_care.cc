@@ -11,7 +11,6 @@
 #include <filesystem>
 
 #include "base/unique_fd.h"
-#include "storage/column_codec.h"
 #include "storage/database_file.h"
 #include "storage/flush_body.h"
 #include "storage/history_reader.h"
@@ -64,19 +63,13 @@ void Widen(DatabaseStats& stats, int64_t first_ms, int64_t last_ms) {
 
 // False when the body is damaged.
 bool CountFrameSamples(FlushDecoder& decoder, std::string_view body, DatabaseStats& stats) {
-  if (!decoder.Open(body).ok()) return false;
-  const std::vector<int64_t>& times = decoder.times_ms();
-  FlushDecoder::Column column;
-  std::vector<double> values;
-  for (;;) {
-    const Result<bool> more = decoder.Next(column);
-    if (!more.ok()) return false;
-    if (!*more) break;
-    if (!DecodeColumn(column.bytes, times.size(), values).ok()) return false;
+  const auto count = [&stats](int64_t /*series_id*/, const std::vector<double>& values) {
     stats.frame_samples +=
         std::count_if(values.begin(), values.end(), [](double v) { return !std::isnan(v); });
-  }
-  Widen(stats, times.front(), times.back());
+  };
+  const auto every = [](int64_t series_id) { return std::optional(series_id); };
+  if (!decoder.Read(body, every, count).ok()) return false;
+  Widen(stats, decoder.times_ms().front(), decoder.times_ms().back());
   return true;
 }
 

@@ -6,7 +6,6 @@
 #include <span>
 
 #include "storage/checksum.h"
-#include "storage/column_codec.h"
 
 namespace idlewatt {
 namespace {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "storage/column_codec.h"
 #include "storage/varint.h"
 
 namespace idlewatt {
@@ -45,6 +46,22 @@ class FlushDecoder {
   // The next column into `column`; false after the last one.
   Result<bool> Next(Column& column);
 
+  // All of `body` at once: take(place, values) for each series whose number `find` gives a place
+  // for, which is a pointer or an optional. The values are as many as times_ms(), NaN where there
+  // is none. What was taken before an error is right.
+  template <typename Find, typename Take>
+  Result<void> Read(std::string_view body, Find find, Take take) {
+    RETURN_IF_ERROR(Open(body));
+    for (Column column;;) {
+      ASSIGN_OR_RETURN(const bool more, Next(column));
+      if (!more) return {};
+      const auto place = find(column.series_id);
+      if (!place) continue;
+      RETURN_IF_ERROR(DecodeColumn(column.bytes, times_ms_.size(), values_));
+      take(*place, values_);
+    }
+  }
+
  private:
   Result<void> TakeContent(std::string_view body);
   Result<void> Decompress(std::string_view frame);
@@ -52,6 +69,7 @@ class FlushDecoder {
 
   std::string content_;
   std::vector<int64_t> times_ms_;
+  std::vector<double> values_;  // scratch
   ByteReader directory_{{}};
   ByteReader columns_{{}};
   int64_t series_id_ = 0;

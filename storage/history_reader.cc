@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "storage/calendar.h"
-#include "storage/column_codec.h"
 #include "storage/database_file.h"
 
 namespace idlewatt {
@@ -134,21 +133,17 @@ Result<void> PointReader::ReadFrames() {
 
 // False when the body is damaged; what was read before the damage is kept.
 bool PointReader::TakeFrames(std::string_view body, const std::map<int64_t, size_t>& places) {
-  if (!decoder_.Open(body).ok()) return false;
-  const std::vector<int64_t>& times = decoder_.times_ms();
-  FlushDecoder::Column column;
-  for (;;) {
-    const Result<bool> more = decoder_.Next(column);
-    if (!more.ok()) return false;
-    if (!*more) return true;
-    const auto place = places.find(column.series_id);
-    if (place == places.end()) continue;
-    if (!DecodeColumn(column.bytes, times.size(), values_).ok()) return false;
-    std::vector<Point>& into = requests_[place->second].more;
+  const auto find = [this, &places](int64_t series_id) {
+    const auto place = places.find(series_id);
+    return place == places.end() ? nullptr : &requests_[place->second].more;
+  };
+  const auto take = [this](std::vector<Point>& into, const std::vector<double>& values) {
+    const std::vector<int64_t>& times = decoder_.times_ms();
     for (size_t i = 0; i < times.size(); ++i) {
-      if (!std::isnan(values_[i])) into.push_back({times[i], values_[i]});
+      if (!std::isnan(values[i])) into.push_back({times[i], values[i]});
     }
-  }
+  };
+  return decoder_.Read(body, find, take).ok();
 }
 
 Result<bool> PointReader::Next(std::vector<Point>& points) {

@@ -89,8 +89,7 @@ class PointReader {
   const int64_t since_ms_, until_ms_;
   std::optional<ChunkReader> chunks_;
   FlushDecoder decoder_;
-  std::vector<double> values_;  // scratch
-  ChunkReader::Chunk chunk_;    // scratch
+  ChunkReader::Chunk chunk_;  // scratch
   size_t series_ = 0;
   size_t more_taken_ = 0;     // of the `more` of this series
   bool chunks_left_ = false;  // of this series

@@ -6,7 +6,6 @@
 
 #include "collector/labels.h"
 #include "storage/chunk_codec.h"
-#include "storage/column_codec.h"
 
 namespace idlewatt {
 namespace {
@@ -63,16 +62,13 @@ std::optional<std::string> RowCheck::ProblemOfChunk(const Statement& row) {
 }
 
 std::optional<std::string> RowCheck::ProblemOfFrames(const Statement& row) {
-  if (const auto opened = decoder_.Open(row.Bytes(1)); !opened.ok()) return opened.error().text;
-  FlushDecoder::Column column;
   std::vector<int64_t> series_ids;
-  for (;;) {
-    const Result<bool> more = decoder_.Next(column);
-    if (!more.ok()) return more.error().text;
-    if (!*more) break;
-    const auto read = DecodeColumn(column.bytes, decoder_.times_ms().size(), values_);
-    if (!read.ok()) return read.error().text;
-    series_ids.push_back(column.series_id);
+  const auto every = [](int64_t series_id) { return std::optional(series_id); };
+  const auto keep = [&series_ids](int64_t series_id, const std::vector<double>& /*values*/) {
+    series_ids.push_back(series_id);
+  };
+  if (const auto read = decoder_.Read(row.Bytes(1), every, keep); !read.ok()) {
+    return read.error().text;
   }
   used_series_.insert(series_ids.begin(), series_ids.end());
   return std::nullopt;

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <map>
 
-#include "storage/column_codec.h"
 #include "storage/flush_body.h"
 
 namespace idlewatt {
@@ -29,7 +28,6 @@ class SeriesRun {
   HistoryReader& history_;
   SeriesAnswer answer_;
   FlushDecoder decoder_;
-  std::vector<double> values_;  // scratch
 };
 
 Result<SeriesAnswer> SeriesRun::Run(const Selector* selector) {
@@ -76,23 +74,19 @@ Result<void> SeriesRun::AddFrames() {
 
 // False when the body is damaged; what was read before the damage counts.
 bool SeriesRun::AddFrame(std::string_view body, const std::map<int64_t, SeriesSummary*>& by_id) {
-  if (!decoder_.Open(body).ok()) return false;
-  const std::vector<int64_t>& times = decoder_.times_ms();
-  FlushDecoder::Column column;
-  for (;;) {
-    const Result<bool> more = decoder_.Next(column);
-    if (!more.ok()) return false;
-    if (!*more) return true;
-    const auto place = by_id.find(column.series_id);
-    if (place == by_id.end()) continue;
-    if (!DecodeColumn(column.bytes, times.size(), values_).ok()) return false;
-    SeriesSummary& summary = *place->second;
+  const auto find = [&by_id](int64_t series_id) {
+    const auto place = by_id.find(series_id);
+    return place == by_id.end() ? nullptr : place->second;
+  };
+  const auto take = [this](SeriesSummary& summary, const std::vector<double>& values) {
+    const std::vector<int64_t>& times = decoder_.times_ms();
     for (size_t i = 0; i < times.size(); ++i) {
-      if (std::isnan(values_[i])) continue;
+      if (std::isnan(values[i])) continue;
       Widen(summary, times[i], times[i]);
       ++summary.samples;
     }
-  }
+  };
+  return decoder_.Read(body, find, take).ok();
 }
 
 }  // namespace

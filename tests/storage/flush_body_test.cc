@@ -5,9 +5,8 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <random>
-
-#include "storage/column_codec.h"
 
 namespace idlewatt {
 namespace {
@@ -31,19 +30,15 @@ std::string BodyOf(std::string_view content) {
 
 // Reads all of a body; false as soon as something is wrong.
 bool ReadAll(FlushDecoder& decoder, std::string_view body, FlushTable* table = nullptr) {
-  if (!decoder.Open(body).ok()) return false;
-  if (table != nullptr) table->times_ms = decoder.times_ms();
-  FlushDecoder::Column column;
-  std::vector<double> values;
-  for (;;) {
-    const Result<bool> more = decoder.Next(column);
-    if (!more.ok()) return false;
-    if (!*more) return true;
-    if (!DecodeColumn(column.bytes, decoder.times_ms().size(), values).ok()) return false;
-    if (table == nullptr) continue;
-    table->series_ids.push_back(column.series_id);
+  const auto every = [](int64_t series_id) { return std::optional(series_id); };
+  const auto take = [table](int64_t series_id, const std::vector<double>& values) {
+    if (table == nullptr) return;
+    table->series_ids.push_back(series_id);
     table->values.insert(table->values.end(), values.begin(), values.end());
-  }
+  };
+  const bool is_right = decoder.Read(body, every, take).ok();
+  if (table != nullptr) table->times_ms = decoder.times_ms();
+  return is_right;
 }
 
 TEST(FlushBodyTest, GivesBackWhatWasEncoded) {
@@ -60,6 +55,20 @@ TEST(FlushBodyTest, GivesBackWhatWasEncoded) {
                 (std::isnan(back.values[i]) && std::isnan(table.values[i])))
         << i;
   }
+}
+
+TEST(FlushBodyTest, OnlySeriesThatAreAskedForAreRead) {
+  FlushDecoder decoder;
+  std::vector<double> values;
+  std::vector<std::vector<double>> taken;
+  const auto find = [&values](int64_t series_id) { return series_id == 900 ? &values : nullptr; };
+  const auto take = [&](std::vector<double>& place, const std::vector<double>& read) {
+    place = read;
+    taken.push_back(read);
+  };
+  ASSERT_TRUE(decoder.Read(EncodeFlush(SomeTable()), find, take));
+  EXPECT_EQ(values, std::vector<double>({0.1, 1.0 / 3, -7}));
+  EXPECT_EQ(taken.size(), 1u);
 }
 
 TEST(FlushBodyTest, ABodyOfTheFirstVersionIsStillRead) {

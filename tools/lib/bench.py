@@ -309,6 +309,13 @@ def quantile(values, share):
     return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
 
 
+def process_backend(binary):
+    """Reading without BPF costs several times as much; figures without this row mean little."""
+    sensors = subprocess.run([binary, "sensors"], capture_output=True, text=True, check=False)
+    backend = re.search(r"\(backend (\w+)\)", sensors.stdout)
+    return backend.group(1) if backend else "unknown"
+
+
 def machine_rows(args, processes):
     cpu_info = Path("/proc/cpuinfo").read_text()
     model = re.search(r"^model name\s*: (.*)", cpu_info, re.M)
@@ -323,6 +330,7 @@ def machine_rows(args, processes):
         ("compiler", (compiler.stdout.splitlines() or ["unknown"])[0]),
         ("idlewatt", (version.stdout.splitlines() or ["unknown"])[0]),
         ("processes while comparing", processes),
+        ("idlewatt reads them by", process_backend(args.binary)),
         ("compared for", f"{args.seconds} s, a scrape of each every {SCRAPE_PERIOD:.0f} s"),
     ]
 
