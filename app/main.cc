@@ -12,7 +12,6 @@
 #include "app/compare_command.h"
 #include "app/db_commands.h"
 #include "app/energy_text.h"
-#include "app/exit_code.h"
 #include "app/idle_command.h"
 #include "app/idle_report_command.h"
 #include "app/output_file.h"
@@ -411,6 +410,5 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (app.exit(error) != 0) return 2;
   }
-  const auto written = idlewatt::FlushOutput();
-  return written.ok() ? exit_code : idlewatt::Fail(written.error());
+  return idlewatt::FlushOutput(exit_code);
 }

@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "app/exit_code.h"
+
 namespace idlewatt {
 namespace {
 
@@ -89,11 +91,11 @@ Result<void> PrintText(std::string_view text) {
   return output.Write(text);
 }
 
-Result<void> FlushOutput() {
+int FlushOutput(int exit_code) {
   errno = 0;
   const bool was_lost = std::ferror(stdout) != 0;
-  if (std::fflush(stdout) == 0 && !was_lost) return {};
-  return ErrnoError(errno != 0 ? errno : EIO, "standard output", "cannot write");
+  if (std::fflush(stdout) == 0 && !was_lost) return exit_code;
+  return Fail(ErrnoError(errno != 0 ? errno : EIO, "standard output", "cannot write"));
 }
 
 }  // namespace idlewatt

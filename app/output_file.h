@@ -38,8 +38,8 @@ class OutputFile {
 // To standard output at once; for a command whose answer is one text.
 Result<void> PrintText(std::string_view text);
 
-// Writes what stdio still holds for standard output. A full disk shows no earlier than here.
-// Errors: what its errno means, when anything that was printed is lost.
-Result<void> FlushOutput();
+// Writes what stdio still holds for standard output, as a program does last: a full disk shows no
+// earlier. Gives `exit_code`, or says that what was printed is lost and gives kExitFailed.
+int FlushOutput(int exit_code);
 
 }  // namespace idlewatt

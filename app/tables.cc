@@ -274,9 +274,9 @@ Result<std::string> SeriesText(const std::string& answer, const std::string& for
       const Json &first = series.at("first"), &last = series.at("last");
       const std::string samples = std::to_string(series.at("samples").get<int64_t>());
       table.Add({name, kind, unit, TextOr(first), TextOr(last), samples});
-      csv += CsvField(name) + "," + kind + "," + CsvField(unit) + "," +
-             (first.is_null() ? "" : TextOr(first)) + "," + (last.is_null() ? "" : TextOr(last)) +
-             "," + samples + "\n";
+      csv += CsvField(name) + "," + kind + "," + CsvField(unit) + ",";
+      csv += (first.is_null() ? "" : TextOr(first)) + "," + (last.is_null() ? "" : TextOr(last));
+      csv += "," + samples + "\n";
     }
     if (format == "csv") return csv;
     return json.at("series").empty() ? "no series\n" : table.ToString();
