@@ -373,6 +373,7 @@ std::optional<std::vector<std::string>> CutCommand(std::vector<std::string>& wor
 }  // namespace
 }  // namespace idlewatt
 
+// NOLINTNEXTLINE(bugprone-exception-escape): any other exception is a bug, which terminate() tells.
 int main(int argc, char** argv) {
   std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   const auto command = idlewatt::CutCommand(words);
