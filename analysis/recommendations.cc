@@ -9,6 +9,7 @@
 
 #include "base/duration.h"
 #include "base/text.h"
+#include "collector/metrics.h"
 
 namespace idlewatt {
 namespace {
@@ -18,12 +19,14 @@ constexpr double kSecondsPerDay = 86'400;
 
 constexpr double kMostLoadsPerDay = 4;
 constexpr double kWorthJoulesPerWeek = kJoulesPerWattHour;
-constexpr double kWorthShare = 0.05;  // of what the service used
+constexpr double kWorthShare = 0.05;              // of what the service used
+constexpr double kLeastSeconds = kSecondsPerDay;  // what is seen in less is not more in a week
 constexpr double kNoiseJoulesPerWeek = 0.1 * kJoulesPerWattHour;
 constexpr double kBusyRatio = 0.05;  // of one CPU
 constexpr double kBusySeconds = 600;
 constexpr int64_t kLargeBytes = int64_t{1} << 30;
 constexpr double kMostlyIdle = 0.8;  // of the time
+constexpr std::string_view kDiscovered = "discovered";
 
 std::string WattHours(double joules) { return Digits(joules / kJoulesPerWattHour) + " Wh"; }
 
@@ -56,7 +59,7 @@ Recommendation Begin(const std::string& kind, const std::string& service, const 
 }
 
 bool IsWorth(double joules, const ServiceUse& service, double seconds) {
-  const double per_week = joules * 7 * kSecondsPerDay / seconds;
+  const double per_week = joules * 7 * kSecondsPerDay / std::max(seconds, kLeastSeconds);
   if (per_week >= kWorthJoulesPerWeek) return true;
   const std::optional<double> all = service.joules.Sum();
   return per_week >= kNoiseJoulesPerWeek && all && joules >= kWorthShare * *all;
@@ -83,6 +86,7 @@ UnloadOutcome Choose(std::span<const UnloadOutcome> outcomes, double seconds) {
 std::string ComparisonText(std::span<const UnloadOutcome> outcomes) {
   std::string text;
   for (const UnloadOutcome& one : outcomes) {
+    if (one.joules <= 0) continue;
     text += (text.empty() ? "Unloaded after " : "; after ") + Minutes(one.minutes) + " it saves " +
             WattHours(one.joules) + " and is loaded " + Count(one.loads, "time");
   }
@@ -102,8 +106,13 @@ std::string IntervalText(const ServiceUse& service, const IdleFacts& facts) {
   return text + EstimateNote(facts) + ".";
 }
 
+// The small ones that nobody configured are what a system is made of: shells, daemons, agents.
+bool CanBeUnloaded(const ServiceUse& service) {
+  return service.kind != kDiscovered || service.idle.peak_bytes.value_or(0) >= kLargeBytes;
+}
+
 std::optional<Recommendation> UnloadAdvice(const ServiceUse& service, const IdleFacts& facts) {
-  if (!service.idle.joules || facts.seconds <= 0) return std::nullopt;
+  if (!service.idle.joules || facts.seconds <= 0 || !CanBeUnloaded(service)) return std::nullopt;
   const UnloadOutcome best = Choose(service.idle.unloads, facts.seconds);
   if (!IsWorth(best.joules, service, facts.seconds)) return std::nullopt;
   const std::string after = Minutes(best.minutes);
@@ -184,8 +193,15 @@ void CountOnce(Recommendation& a, Recommendation& b) {
   less.saves_joules.reset();
 }
 
+// Else there is nothing that somebody could mend or stop.
+bool IsOneProgram(const ServiceUse& service) {
+  return service.kind != kDiscovered ||
+         (service.service != metrics::kKernelService && service.service != metrics::kOtherServices);
+}
+
 void AddService(const ServiceUse& service, const IdleFacts& facts,
                 std::vector<Recommendation>& all) {
+  if (!IsOneProgram(service)) return;
   std::optional<Recommendation> unload = UnloadAdvice(service, facts);
   std::optional<Recommendation> busy = BusyLoopAdvice(service, facts);
   if (unload && busy) CountOnce(*unload, *busy);

@@ -13,6 +13,8 @@ using enum MetricKind;
 
 // The service that stands for all discovered ones that are not shown by name.
 inline constexpr std::string_view kOtherServices = "other";
+// The discovered service of the kernel's own threads.
+inline constexpr std::string_view kKernelService = "kernel";
 
 inline constexpr Metric kSourceAvailable{
     "idlewatt_source_available",

@@ -193,7 +193,7 @@ void ServiceClassifier::Look(const Process& process, Known& known) {
   if (known.looks >= kLooks) return;
   ++known.looks;
   if (process.is_kernel_thread) {
-    known.discovered = DiscoveredName("kernel");
+    known.discovered = DiscoveredName(std::string(metrics::kKernelService));
     return;
   }
   const std::string pid = std::to_string(process.pid);

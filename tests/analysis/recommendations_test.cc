@@ -132,7 +132,8 @@ TEST(RecommendTest, AServiceThatNobodyUsedAgainIsNotLoadedAgain) {
   ASSERT_EQ(Kinds(all), (Texts{"unload llama"}));
   EXPECT_EQ(all[0].advice,
             "Unloading llama after 5m would have saved 9.50 Wh in 7d, for no load more.");
-  EXPECT_THAT(all[0].evidence[1], HasSubstr("after 2h it saves 0 Wh and is loaded 0 times."));
+  EXPECT_THAT(all[0].evidence[1], HasSubstr("after 1h it saves 4.00 Wh and is loaded 0 times."))
+      << "and of 2h, which saves nothing, nothing";
 }
 
 TEST(RecommendTest, ASavingThatIsNotWorthItIsNotTold) {
@@ -150,6 +151,44 @@ TEST(RecommendTest, ASavingThatIsNotWorthItIsNotTold) {
   EXPECT_EQ(kinds(350, 350), Texts{}) << "all that it used, but that is nothing";
   ServiceUse unmetered = Service({Idle(0, 6 * kDay, {})});
   EXPECT_EQ(Kinds(Recommend(Week(unmetered))), Texts{});
+}
+
+// 12 minutes of a small service would be 1 Wh in a week, if they all were like that.
+TEST(RecommendTest, AFewMinutesAreNotTakenForAWeek) {
+  ServiceUse service = Service({Idle(0, 12 * kMinute, 10)});
+  service.joules = {0, 10};
+  IdleFacts facts = Week(service);
+  facts.seconds = 720;
+  EXPECT_EQ(Kinds(Recommend(facts)), Texts{});
+  facts.services[0] = Service({Idle(0, 12 * kMinute, 3600)});
+  EXPECT_EQ(Kinds(Recommend(facts)), (Texts{"unload llama"})) << "which is 4 Wh a week at least";
+}
+
+TEST(RecommendTest, OfDiscoveredServicesOnlyLargeOnesAreToBeUnloaded) {
+  const auto kinds = [](const std::string& kind, int64_t bytes) {
+    ServiceUse service = Service({WithMemory(Idle(0, 2 * kDay, 36'000), bytes)});
+    service.kind = kind;
+    return Kinds(Recommend(Week(service)));
+  };
+  EXPECT_EQ(kinds("discovered", 8'000'000), Texts{}) << "such as a shell";
+  EXPECT_EQ(kinds("discovered", int64_t{1} << 30), (Texts{"unload llama"}));
+  EXPECT_EQ(kinds("watched", 8'000'000), (Texts{"unload llama"}));
+  EXPECT_EQ(kinds("", 8'000'000), (Texts{"unload llama"})) << "of a history without its kind";
+}
+
+TEST(RecommendTest, TheKernelAndTheRestOfTheMachineAreNotAdvisedOn) {
+  ServiceUse service =
+      Service({WithCpu(WithMemory(Idle(0, kDay, 36'000), int64_t{2} << 30), 9000)});
+  service.kind = "discovered";
+  for (const char* name : {"kernel", "other"}) {
+    service.service = name;
+    EXPECT_EQ(Kinds(Recommend(Week(service))), Texts{}) << name;
+  }
+  service.service = "agent";
+  EXPECT_EQ(Kinds(Recommend(Week(service))), (Texts{"unload agent", "busy_loop agent"}));
+  service.service = "other";
+  service.kind = "supervised";
+  EXPECT_EQ(Kinds(Recommend(Week(service))), (Texts{"unload other", "busy_loop other"}));
 }
 
 TEST(RecommendTest, ABusyLoopIsToldWithCpuAndWatts) {
