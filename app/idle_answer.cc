@@ -32,11 +32,11 @@ class AnswerReader {
   const std::string& problem() const { return problem_; }
 
   const Json& Member(const Json& object, const char* key) {
-    static const Json null;
+    static const Json kNull;
     const auto found = object.find(key);
     if (found != object.end()) return *found;
     Wrong(key, "is missing");
-    return null;
+    return kNull;
   }
   Known Number(const Json& object, const char* key) {
     const Json& value = Member(object, key);
@@ -68,11 +68,11 @@ class AnswerReader {
   }
   // Empty for what is no array.
   const Json::array_t& List(const Json& object, const char* key) {
-    static const Json::array_t none;
+    static const Json::array_t kNone;
     const Json& value = Member(object, key);
     if (value.is_array()) return value.get_ref<const Json::array_t&>();
     if (!value.is_null()) Wrong(key, "is not a list");
-    return none;
+    return kNone;
   }
 
   std::nullopt_t Wrong(const std::string& what, const char* how) {

@@ -193,7 +193,7 @@ void ServiceClassifier::Look(const Process& process, Known& known) {
   if (known.looks >= kLooks) return;
   ++known.looks;
   if (process.is_kernel_thread) {
-    known.discovered = DiscoveredName(std::string(metrics::kKernelService));
+    known.discovered = DiscoveredName(metrics::kKernelService);
     return;
   }
   const std::string pid = std::to_string(process.pid);
@@ -209,9 +209,11 @@ void ServiceClassifier::Look(const Process& process, Known& known) {
   known.discovered = DiscoveredName(CgroupGroup(known.cgroup).value_or(ToValidUtf8(process.comm)));
 }
 
-std::string ServiceClassifier::DiscoveredName(std::string name) const {
+std::string ServiceClassifier::DiscoveredName(std::string_view name) const {
   if (name.empty()) return "unnamed";
-  return taken_names_.contains(name) ? name + " (discovered)" : name;
+  std::string unique(name);
+  if (taken_names_.contains(unique)) unique += " (discovered)";
+  return unique;
 }
 
 std::optional<size_t> ServiceClassifier::MatchOf(const Known& known,

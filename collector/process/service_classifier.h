@@ -91,7 +91,7 @@ class ServiceClassifier {
   Known* Find(int32_t pid);
   const Known* FindAlsoGone(int32_t pid, uint64_t start) const;
   // A discovered name that a configured service bears would mix the two.
-  std::string DiscoveredName(std::string name) const;
+  std::string DiscoveredName(std::string_view name) const;
 
   const FileRoot& proc_;
   const std::vector<WatchedService> watched_;
